@@ -1,0 +1,87 @@
+/**
+ * Every bound of the system, with the unit in its name. Source: design sections 3 and 4, ABI reference 1.6.
+ * `checkLimits` states how they must relate; a test calls it.
+ */
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = {
+  // frames
+  workerFrameBytesMax: 12 * MIB,
+  controlFrameBytesMax: 50 * MIB,
+  auditFrameBytesMax: 2 * MIB,
+  moduleBytesMax: 32 * MIB,
+  // arguments of host calls (ABI reference 1.6)
+  payloadBytesMax: 10 * MIB,
+  pathBytesMax: 4096,
+  keyBytesMax: 4096,
+  kvValueBytesMax: 1 * MIB,
+  logLevelBytesMax: 64,
+  logMessageBytesMax: 64 * KIB,
+  topicBytesMax: 256,
+  topicSegmentsGuestMax: 8,
+  topicSegmentsMax: 20,
+  ipcPayloadBytesMax: 5 * MIB,
+  handleBytesMax: 32,
+  streamHandleBytesMax: 1024,
+  uplinkFieldBytesMax: 512,
+  uplinkContentBytesMax: 1 * MIB,
+  triggerBytesMax: 1 * MIB,
+  capabilityCheckBytesMax: 1024,
+  processRequestBytesMax: 256,
+  // approval text (ABI reference 2.10)
+  approvalActionCharsMax: 256,
+  approvalResourceCharsMax: 1024,
+  approvalRiskCharsMax: 64,
+  // router
+  publishBytesPerSecondMax: 10 * MIB,
+  subscriptionQueueBytesMax: 1 * MIB,
+  subscriptionsPerCapsuleMax: 128,
+  autoSubscriptionsMax: 64,
+  envelopeBytesMax: 10 * MIB,
+  invocationQueueMax: 256,
+  interceptorPriorityDefault: 100,
+  // one capsule instance
+  memoryPagesDefault: 1024,
+  hostBlockBytesMax: 64 * MIB,
+  processMemoryAllowanceBytes: 192 * MIB,
+  openFilesMax: 64,
+  coreBytesMax: 0,
+  logLinesKeptPerCapsule: 1000,
+  // storage
+  storageBytesPerPrincipalMax: 1024 * MIB,
+  openOverlayFilesMax: 64,
+  // time
+  invocationWallMs: 5 * 60_000,
+  readyWaitMs: 5_000,
+  loadWaitMs: 20_000,
+  killGraceMs: 2_000,
+  ipcRecvWaitMsMax: 60_000,
+  approvalRequestWaitMs: 60_000,
+  gateApprovalWaitMs: 5 * 60_000,
+  handshakeWaitMs: 5_000,
+  watchdogTickMs: 5_000,
+  runLoopWatchdogMs: 120_000,
+  rssSampleMs: 500,
+  // restart (design section 9)
+  restartIntensity: 5,
+  restartWindowMs: 60_000,
+  restartBackoffMs: 1_000,
+  restartBackoffMsMax: 120_000,
+} as const;
+
+/** Relations that must hold between bounds; each failure would be an unreachable or unsafe limit. */
+export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
+  const broken: string[] = [];
+  const need = (ok: boolean, why: string) => {
+    if (!ok) broken.push(why);
+  };
+  need(limits.payloadBytesMax + 64 * KIB < limits.workerFrameBytesMax, 'the largest argument must fit a worker frame');
+  need(limits.envelopeBytesMax < limits.workerFrameBytesMax, 'a full envelope must fit a worker frame');
+  need(limits.ipcPayloadBytesMax < limits.publishBytesPerSecondMax, 'one message must pass the rate window');
+  need(limits.ipcPayloadBytesMax < limits.payloadBytesMax, 'a message must be a legal argument');
+  need(limits.moduleBytesMax < limits.controlFrameBytesMax, 'a module must fit a control frame');
+  need(limits.autoSubscriptionsMax < limits.subscriptionsPerCapsuleMax, 'automatic handles must leave room');
+  need(limits.restartBackoffMs < limits.restartBackoffMsMax, 'backoff must be able to grow');
+  return broken;
+}

@@ -1,0 +1,61 @@
+import { LIMITS } from '../limits.js';
+import { param, row } from './row.js';
+
+const request = param('request', 'json', LIMITS.payloadBytesMax);
+const stream = param('stream', 'decimal', LIMITS.streamHandleBytesMax);
+const listener = param('listener', 'bytes', LIMITS.streamHandleBytesMax);
+
+export const NET_CALLS = [
+  row({
+    number: 21,
+    name: 'astrid_http_request',
+    params: [request],
+    returns: 'json',
+    capability: 'net',
+    blocking: true,
+    audit: 'before',
+  }),
+  row({
+    number: 46,
+    name: 'astrid_http_stream_start',
+    params: [request],
+    returns: 'json',
+    capability: 'net',
+    blocking: true,
+    audit: 'before',
+  }),
+  row({ number: 47, name: 'astrid_http_stream_read', params: [stream], returns: 'bytes', blocking: true }),
+  row({ number: 48, name: 'astrid_http_stream_close', params: [stream] }),
+  row({
+    number: 25,
+    name: 'astrid_net_bind_unix',
+    params: [param('path', 'bytes', LIMITS.pathBytesMax)],
+    returns: 'bytes',
+    capability: 'net_bind',
+    audit: 'before',
+  }),
+  row({
+    number: 26,
+    name: 'astrid_net_accept',
+    params: [listener],
+    returns: 'decimal',
+    capability: 'net_bind',
+    blocking: true,
+  }),
+  row({ number: 27, name: 'astrid_net_read', params: [stream], returns: 'bytes', blocking: true }),
+  row({
+    number: 28,
+    name: 'astrid_net_write',
+    params: [stream, param('body', 'bytes', LIMITS.payloadBytesMax)],
+    blocking: true,
+  }),
+  row({ number: 44, name: 'astrid_net_close_stream', params: [stream] }),
+  row({
+    number: 45,
+    name: 'astrid_net_poll_accept',
+    params: [listener],
+    returns: 'decimal',
+    capability: 'net_bind',
+    blocking: true,
+  }),
+] as const;

@@ -1,0 +1,34 @@
+import { LIMITS } from '../limits.js';
+import { param, row } from './row.js';
+
+const command = param('request', 'json', LIMITS.payloadBytesMax);
+const id = param('request', 'json', LIMITS.processRequestBytesMax);
+
+export const PROCESS_CALLS = [
+  row({
+    number: 24,
+    name: 'astrid_spawn_host',
+    params: [command],
+    returns: 'json',
+    capability: 'host_process',
+    blocking: true,
+    audit: 'before',
+  }),
+  row({
+    number: 41,
+    name: 'astrid_spawn_background_host',
+    params: [command],
+    returns: 'json',
+    capability: 'host_process',
+    audit: 'before',
+  }),
+  row({ number: 42, name: 'astrid_read_process_logs_host', params: [id], returns: 'json', capability: 'host_process' }),
+  row({
+    number: 43,
+    name: 'astrid_kill_process_host',
+    params: [id],
+    returns: 'json',
+    capability: 'host_process',
+    audit: 'before',
+  }),
+] as const;

@@ -1,0 +1,38 @@
+import { FS_CALLS } from './syscalls/fs.js';
+import { IPC_CALLS } from './syscalls/ipc.js';
+import { KV_CALLS } from './syscalls/kv.js';
+import { NET_CALLS } from './syscalls/net.js';
+import { PEOPLE_CALLS } from './syscalls/people.js';
+import { PROCESS_CALLS } from './syscalls/process.js';
+import type { SyscallRow } from './syscalls/row.js';
+import { SYS_CALLS } from './syscalls/sys.js';
+
+/** The number of calls of the original's registry. Source: ABI reference section 2. */
+export const SYSCALL_COUNT = 49;
+
+/** All host calls, by number. Gaps, repeats and any other total are refused when this module loads. */
+export const SYSCALLS: readonly SyscallRow[] = joinFamilies();
+
+const BY_NAME: ReadonlyMap<string, SyscallRow> = new Map(SYSCALLS.map((call) => [call.name, call]));
+
+export function syscallByName(name: string): SyscallRow | undefined {
+  return BY_NAME.get(name);
+}
+
+export function syscallByNumber(number: number): SyscallRow | undefined {
+  return SYSCALLS[number];
+}
+
+function joinFamilies(): SyscallRow[] {
+  const rows: SyscallRow[] = [];
+  const families = [FS_CALLS, IPC_CALLS, KV_CALLS, NET_CALLS, PEOPLE_CALLS, PROCESS_CALLS, SYS_CALLS];
+  for (const call of families.flat()) {
+    if (rows[call.number] !== undefined) throw new Error(`syscall number ${call.number} is defined twice`);
+    rows[call.number] = call;
+  }
+  for (let number = 0; number < SYSCALL_COUNT; number++) {
+    if (rows[number] === undefined) throw new Error(`syscall number ${number} is not defined`);
+  }
+  if (rows.length !== SYSCALL_COUNT) throw new Error(`the syscall table has ${rows.length} rows, not ${SYSCALL_COUNT}`);
+  return rows;
+}
