@@ -1,0 +1,132 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { chmod, open, rename, unlink } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { CONTROL_PROTOCOL } from '../../abi/control.js';
+import { asFault, Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
+import { FrameConnection } from '../../bus/connection.js';
+import type { ControlHandlers } from './handlers.js';
+import { ControlSession } from './session.js';
+
+const TOKEN_BYTES = 32;
+/** The largest request is a publish; what a client sends needs no more than that. */
+const REQUEST_BYTES_MAX = LIMITS.ipcPayloadBytesMax + 64 * 1024;
+
+export interface ListenerOptions {
+  readonly socketPath: string;
+  readonly tokenPath: string;
+  readonly version: string;
+  readonly handlers: ControlHandlers;
+  readonly onRejected: (why: string) => void;
+}
+
+/** The control socket: the only door for people. A client shows the token first and is cut off when it does not. */
+export class ControlListener {
+  readonly #options: ListenerOptions;
+  readonly #clients = new Set<FrameConnection>();
+  #server: Server | null = null;
+  #tokenDigest: Buffer = Buffer.alloc(0);
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+  }
+
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
+  /** Listens with a fresh token. The socket lies in a directory that only its owner can enter. */
+  async open(): Promise<void> {
+    const token = randomBytes(TOKEN_BYTES).toString('hex');
+    this.#tokenDigest = digest(token);
+    await writePrivate(this.#options.tokenPath, token);
+    const server = createServer((socket) => this.#accept(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#options.socketPath, () => resolve());
+    });
+    await chmod(this.#options.socketPath, 0o600);
+    this.#server = server;
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.#clients) connection.close();
+    const server = this.#server;
+    if (server !== null) await new Promise<void>((resolve) => server.close(() => resolve()));
+    await unlink(this.#options.tokenPath).catch(ignoreMissing);
+  }
+
+  #accept(socket: Socket): void {
+    const connection = new FrameConnection(socket, { frameBytesMax: REQUEST_BYTES_MAX });
+    const deadline = setTimeout(() => this.#reject(connection, 'no handshake in time'), LIMITS.handshakeWaitMs);
+    let session: ControlSession | null = null;
+    connection.onFrame((frame) => {
+      if (session !== null) {
+        session.receive(frame);
+        return;
+      }
+      clearTimeout(deadline);
+      const fault = this.#checkHello(frame);
+      if (fault !== null) {
+        connection.send({ t: 'refused', error: { code: fault.code, message: fault.message } });
+        this.#reject(connection, fault.message);
+        return;
+      }
+      this.#clients.add(connection);
+      connection.send({ t: 'welcome', protocol: CONTROL_PROTOCOL, version: this.#options.version, pid: process.pid });
+      session = new ControlSession(connection, this.#options.handlers, clientName(frame));
+    });
+    connection.onClose((fault) => {
+      clearTimeout(deadline);
+      this.#clients.delete(connection);
+      session?.close();
+      if (fault !== null && fault.code !== 'connection_closed') this.#options.onRejected(fault.message);
+    });
+  }
+
+  #checkHello(frame: unknown): Fault | null {
+    const hello = typeof frame === 'object' && frame !== null ? (frame as Record<string, unknown>) : {};
+    if (hello['t'] !== 'hello') return new Fault('bad_frame', 'expected a hello first');
+    if (hello['protocol'] !== CONTROL_PROTOCOL) {
+      const message = `this supervisor speaks control protocol ${CONTROL_PROTOCOL}`;
+      return new Fault('bad_protocol', message, { field: 'protocol' });
+    }
+    const token = typeof hello['token'] === 'string' ? hello['token'] : '';
+    // Digests have one length, so that the comparison takes the same time whatever was sent.
+    if (!timingSafeEqual(digest(token), this.#tokenDigest))
+      return new Fault('bad_token', 'authentication failed', { field: 'token' });
+    return null;
+  }
+
+  #reject(connection: FrameConnection, why: string): void {
+    this.#options.onRejected(why);
+    connection.close();
+  }
+}
+
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token.toLowerCase()).digest();
+}
+
+function clientName(frame: unknown): string {
+  const name: unknown = typeof frame === 'object' && frame !== null ? Reflect.get(frame, 'client') : undefined;
+  return typeof name === 'string' ? name.slice(0, 64) : 'unknown';
+}
+
+/** Written under another name and moved into place: a reader sees the old token, the new one, or none, never half of one. */
+export async function writePrivate(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+}
+
+export function ignoreMissing(error: unknown): void {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+  throw asFault(error);
+}

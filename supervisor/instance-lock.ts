@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { stat, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { Fault } from '../abi/errno.js';
+
+const PROBE_MS = 2000;
+
+/**
+ * One supervisor per home. On Linux the lock is an abstract socket named after the home's device and inode: taking it is
+ * atomic, and the kernel gives it back however the holder dies, so there is no stale lock and no pid to be reused. The
+ * probe of the socket file tells a live supervisor elsewhere (another network namespace) from a leftover file.
+ */
+export async function takeInstanceLock(homeRoot: string, socketPath: string): Promise<() => Promise<void>> {
+  const lock = process.platform === 'linux' ? await listenAbstract(homeRoot) : null;
+  try {
+    if (await answers(socketPath)) throw alreadyRunning();
+    await removeIfThere(socketPath);
+  } catch (error) {
+    await close(lock);
+    throw error;
+  }
+  return () => close(lock);
+}
+
+async function listenAbstract(homeRoot: string): Promise<Server> {
+  const { dev, ino } = await stat(homeRoot, { bigint: true });
+  const name = createHash('sha256').update(`astrid instance ${dev} ${ino}`).digest('hex');
+  const server = createServer((socket) => socket.destroy());
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? alreadyRunning() : error),
+    );
+    server.listen(`\0astrid-${name}`, () => resolve(server));
+  });
+}
+
+/** True when something accepts connections on the socket file. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const settle = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(PROBE_MS, () => settle(true));
+    socket.once('connect', () => settle(true));
+    socket.once('error', () => settle(false));
+  });
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error;
+  }
+}
+
+function alreadyRunning(): Fault {
+  return new Fault('already_running', 'a supervisor is running for this home already; see: astrid status');
+}
+
+function close(server: Server | null): Promise<void> {
+  return new Promise((resolve) => (server === null ? resolve() : server.close(() => resolve())));
+}

@@ -1,0 +1,109 @@
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LogRow } from '../abi/control.js';
+import { LIMITS } from '../abi/limits.js';
+import type { LogLevel } from '../abi/worker-protocol.js';
+
+const LINES_PER_SECOND_MAX = 500;
+const FILE_BYTES_PER_DAY_MAX = 64 * 1024 * 1024;
+
+interface CapsuleLog {
+  readonly rows: LogRow[];
+  second: number;
+  linesThisSecond: number;
+  suppressed: number;
+  file: WriteStream | null;
+  fileDay: string;
+  fileBytes: number;
+}
+
+/**
+ * What capsules say: the last lines of each in memory, all of them (within bounds) in one file per capsule and day, in the
+ * original's line format (ABI reference 2.11). A flood is cut per second and per day, and the cut is said.
+ */
+export class LogBook {
+  readonly #directory: string;
+  readonly #now: () => number;
+  readonly #logs = new Map<string, CapsuleLog>();
+  readonly #followers = new Set<(row: LogRow) => void>();
+
+  constructor(directory: string, now: () => number = Date.now) {
+    this.#directory = directory;
+    this.#now = now;
+  }
+
+  write(capsule: string, level: LogLevel, message: string): void {
+    const time = this.#now();
+    const log = this.#logFor(capsule);
+    const second = Math.floor(time / 1000);
+    if (log.second !== second) {
+      if (log.suppressed > 0)
+        this.#keep(log, { time, capsule, level: 'warn', message: `${log.suppressed} more lines in that second` });
+      log.second = second;
+      log.linesThisSecond = 0;
+      log.suppressed = 0;
+    }
+    if (++log.linesThisSecond > LINES_PER_SECOND_MAX) log.suppressed++;
+    else this.#keep(log, { time, capsule, level, message });
+  }
+
+  /** The last lines, of one capsule or of all in order of time. */
+  tail(capsule: string | undefined, lines: number): LogRow[] {
+    const logs = capsule === undefined ? [...this.#logs.values()] : [this.#logs.get(capsule)];
+    const rows = logs.flatMap((log) => log?.rows ?? []);
+    if (logs.length > 1) rows.sort((a, b) => a.time - b.time);
+    return lines === 0 ? [] : rows.slice(-lines);
+  }
+
+  follow(onRow: (row: LogRow) => void): () => void {
+    this.#followers.add(onRow);
+    return () => void this.#followers.delete(onRow);
+  }
+
+  async close(): Promise<void> {
+    const files = [...this.#logs.values()].map((log) => log.file).filter((file) => file !== null);
+    await Promise.all(files.map((file) => new Promise<void>((resolve) => file.end(() => resolve()))));
+  }
+
+  #logFor(capsule: string): CapsuleLog {
+    let log = this.#logs.get(capsule);
+    if (log === undefined) {
+      log = { rows: [], second: 0, linesThisSecond: 0, suppressed: 0, file: null, fileDay: '', fileBytes: 0 };
+      this.#logs.set(capsule, log);
+    }
+    return log;
+  }
+
+  #keep(log: CapsuleLog, row: LogRow): void {
+    log.rows.push(row);
+    if (log.rows.length > LIMITS.logLinesKeptPerCapsule)
+      log.rows.splice(0, log.rows.length - LIMITS.logLinesKeptPerCapsule);
+    for (const follower of this.#followers) follower(row);
+    void this.#append(log, row);
+  }
+
+  async #append(log: CapsuleLog, row: LogRow): Promise<void> {
+    const day = new Date(row.time).toISOString().slice(0, 10);
+    if (log.fileDay !== day) {
+      log.fileDay = day;
+      log.fileBytes = 0;
+      log.file?.end();
+      const directory = join(this.#directory, row.capsule);
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      log.file = createWriteStream(join(directory, `${day}.log`), { flags: 'a', mode: 0o600 });
+      // A log file that cannot be written (a full disk) must not take the kernel down; the lines stay in memory.
+      log.file.on('error', () => {
+        log.file = null;
+      });
+    }
+    // One line per row, whatever the capsule put into it: an injected newline must not look like another row.
+    const text = row.message.replace(
+      /[\u0000-\u001f\u007f]/g,
+      (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+    );
+    const line = `${(row.time / 1000).toFixed(3)} ${row.level.toUpperCase()} [${row.capsule}] ${text}\n`;
+    log.fileBytes += line.length;
+    if (log.fileBytes <= FILE_BYTES_PER_DAY_MAX) log.file?.write(line);
+  }
+}

@@ -1,0 +1,61 @@
+import type { Invocation, InvocationOutcome } from './invocation.js';
+
+export interface QueuedInvocation {
+  readonly invocation: Invocation;
+  readonly settle: (outcome: InvocationOutcome) => void;
+}
+
+/**
+ * Invocations that wait for one capsule: first in, first out within a principal, round robin between principals, so that one
+ * principal's flood does not keep the others waiting.
+ */
+export class InvocationQueue {
+  readonly #lanes = new Map<string, QueuedInvocation[]>();
+  readonly #spaceWaiters: (() => void)[] = [];
+  readonly #countMax: number;
+  #count = 0;
+
+  constructor(countMax: number) {
+    this.#countMax = countMax;
+  }
+
+  get size(): number {
+    return this.#count;
+  }
+
+  get isFull(): boolean {
+    return this.#count >= this.#countMax;
+  }
+
+  push(entry: QueuedInvocation): void {
+    const { principal } = entry.invocation.actor;
+    const lane = this.#lanes.get(principal);
+    if (lane === undefined) this.#lanes.set(principal, [entry]);
+    else lane.push(entry);
+    this.#count++;
+  }
+
+  /** The next invocation; its principal's lane goes to the end of the round. */
+  shift(): QueuedInvocation | undefined {
+    const [principal, lane] = this.#lanes.entries().next().value ?? [];
+    const entry = lane?.shift();
+    if (principal === undefined || lane === undefined || entry === undefined) return undefined;
+    this.#lanes.delete(principal);
+    if (lane.length > 0) this.#lanes.set(principal, lane);
+    this.#count--;
+    this.#spaceWaiters.shift()?.();
+    return entry;
+  }
+
+  /** Resolves when there may be room again. The caller looks before it pushes. */
+  waitForSpace(): Promise<void> {
+    return new Promise((resolve) => this.#spaceWaiters.push(resolve));
+  }
+
+  /** Takes everything out, for a capsule that will not run again. */
+  drain(): QueuedInvocation[] {
+    const all: QueuedInvocation[] = [];
+    for (let entry = this.shift(); entry !== undefined; entry = this.shift()) all.push(entry);
+    return all;
+  }
+}

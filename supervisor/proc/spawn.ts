@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex, Readable } from 'node:stream';
+import { Fault } from '../../abi/errno.js';
+import type { Tier } from '../../abi/manifest.js';
+import type { HostTools } from './host-tools.js';
+import { JAIL_BUNDLE, jailArguments, rlimitArguments } from './sandbox-profile.js';
+
+export interface ExitStatus {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A started worker, before anything was said on its channel. */
+export interface WorkerProcess {
+  /** The process we started: bubblewrap in the jail, Node itself otherwise. */
+  readonly pid: number;
+  readonly tier: Tier;
+  readonly channel: Duplex;
+  readonly stderr: Readable;
+  readonly exited: Promise<ExitStatus>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export interface WorkerProgram {
+  readonly tools: HostTools;
+  readonly workerBundle: string;
+}
+
+const V8_FLAGS = ['--max-old-space-size=64', '--no-warnings', '--disable-proto=delete'];
+
+/** The only place where a worker starts. Its environment is empty and descriptor 3 is its only channel. */
+export function spawnWorker(tier: Tier, program: WorkerProgram): WorkerProcess {
+  const [file, ...args] = commandLine(tier, program);
+  if (file === undefined) throw new Fault('internal', 'no command to start a worker with');
+  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], env: {}, cwd: '/' });
+  const channel = child.stdio[3] as Duplex | null | undefined;
+  // A failed spawn (no such file, no more processes) reports later; give it a listener and say it as an exit.
+  const exited = waitForExit(child);
+  if (child.pid === undefined || !channel || !child.stderr) {
+    throw new Fault('tier_unavailable', `a worker of tier ${tier} could not be started`);
+  }
+  return { pid: child.pid, tier, channel, stderr: child.stderr, exited, kill: (signal) => void child.kill(signal) };
+}
+
+function commandLine(tier: Tier, program: WorkerProgram): string[] {
+  const { tools, workerBundle } = program;
+  const limited = tools.prlimit === null ? [] : [tools.prlimit, ...rlimitArguments()];
+  if (tier === 'jail') {
+    if (tools.bwrap === null) throw new Fault('tier_unavailable', 'bubblewrap is not installed');
+    const paths = { node: process.execPath, libraries: tools.libraries, workerBundle };
+    return [...limited, tools.bwrap, ...jailArguments(paths), process.execPath, ...V8_FLAGS, JAIL_BUNDLE];
+  }
+  // The signal at the parent's death survives the exec of prlimit and Node: no orphan when the supervisor is killed.
+  const tied = tools.setpriv === null ? [] : [tools.setpriv, '--pdeathsig', 'KILL', '--no-new-privs', '--'];
+  // Whatever a wrapper around spawn adds to the environment ends here (a NODE_OPTIONS would load code into the worker).
+  const cleared = tools.env === null ? [] : [tools.env, '-i'];
+  return [
+    ...cleared,
+    ...tied,
+    ...limited,
+    process.execPath,
+    ...V8_FLAGS,
+    ...permissionFlags(workerBundle),
+    workerBundle,
+  ];
+}
+
+/** Node's own permission model: no file but the bundle, no child process, no thread, no add-on. */
+export function permissionFlags(workerBundle: string, nodeVersion: string = process.versions.node): string[] {
+  const [major = 0, minor = 0] = nodeVersion.split('.').map(Number);
+  const stable = major > 23 || (major === 23 && minor >= 5);
+  return [stable ? '--permission' : '--experimental-permission', `--allow-fs-read=${workerBundle}`];
+}
+
+function waitForExit(child: ChildProcess): Promise<ExitStatus> {
+  return new Promise((resolve) => {
+    child.once('error', () => resolve({ code: 127, signal: null }));
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+}

@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import type { ApprovalMode, SessionRow } from '../abi/control.js';
+import { Fault } from '../abi/errno.js';
+
+/** A conversation: who it acts for, which directory is its workspace, and how approvals are handled. */
+export interface Session {
+  readonly id: string;
+  readonly principal: string;
+  readonly workspace: string;
+  readonly createdAt: number;
+  mode: ApprovalMode;
+}
+
+/** Where sessions are kept: a durable map from id to record. */
+export interface SessionStore {
+  get(id: string): unknown;
+  put(id: string, session: Session): Promise<void>;
+  all(): Iterable<unknown>;
+}
+
+/**
+ * Sessions outlive both the CLI and the supervisor: they are written before they are used. Which connection can answer
+ * approvals for a session is known only while it is connected.
+ */
+export class Sessions {
+  readonly #store: SessionStore;
+  readonly #listeners = new Map<string, number>();
+
+  constructor(store: SessionStore) {
+    this.#store = store;
+  }
+
+  /** Opens a new session, or one that exists: its workspace must then be the same. */
+  async open(request: {
+    id: string | undefined;
+    workspace: string;
+    mode: ApprovalMode | undefined;
+    defaultMode: ApprovalMode;
+    principal: string;
+    now: number;
+  }): Promise<{ session: Session; row: SessionRow }> {
+    const known = request.id === undefined ? null : this.find(request.id);
+    if (known !== null && known.workspace !== request.workspace) {
+      throw new Fault('conflict', `session ${known.id} belongs to the workspace ${known.workspace}`, {
+        field: 'workspace',
+      });
+    }
+    const session: Session = known ?? {
+      id: request.id ?? randomBytes(6).toString('hex'),
+      principal: request.principal,
+      workspace: request.workspace,
+      createdAt: request.now,
+      mode: request.defaultMode,
+    };
+    if (request.mode !== undefined) session.mode = request.mode;
+    await this.#store.put(session.id, session);
+    return { session, row: { ...session, resumed: known !== null } };
+  }
+
+  find(id: string): Session | null {
+    const record = this.#store.get(id);
+    return isSession(record) ? record : null;
+  }
+
+  get(id: string): Session {
+    const session = this.find(id);
+    if (session === null) throw new Fault('not_found', `no session ${id}`, { field: 'session' });
+    return session;
+  }
+
+  list(): Session[] {
+    return [...this.#store.all()].filter(isSession).sort((a, b) => a.createdAt - b.createdAt);
+  }
+
+  /** A person is there to answer for this session until the returned function is called. */
+  addListener(id: string): () => void {
+    this.#listeners.set(id, (this.#listeners.get(id) ?? 0) + 1);
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      const left = (this.#listeners.get(id) ?? 1) - 1;
+      if (left === 0) this.#listeners.delete(id);
+      else this.#listeners.set(id, left);
+    };
+  }
+
+  someoneListens(id: string): boolean {
+    return this.#listeners.has(id);
+  }
+}
+
+function isSession(record: unknown): record is Session {
+  return (
+    typeof record === 'object' &&
+    record !== null &&
+    'id' in record &&
+    'workspace' in record &&
+    'principal' in record &&
+    'mode' in record
+  );
+}

@@ -1,0 +1,71 @@
+import { Fault } from '../../abi/errno.js';
+import type { CapsuleManifest } from '../../abi/manifest.js';
+import type { Actor } from '../../bus/message.js';
+
+/** Who calls, on whose behalf, and what ends the call early. Made by the dispatcher from the process, never from arguments. */
+export interface CallContext {
+  readonly capsule: string;
+  readonly manifest: CapsuleManifest;
+  readonly sourceId: string;
+  /** The invocation's actor: a KV key, a home directory and a reply follow it. */
+  readonly actor: Actor;
+  /** Capsules that are blocked until this call returns, the caller included. */
+  readonly waiters: ReadonlySet<string>;
+  readonly cancel: AbortSignal;
+  /** Says what the call waits on, for `ps`; an empty text ends the wait. */
+  setWaiting(what: string): void;
+  /** Stops the invocation's clock while a person is asked. */
+  pauseClock(): void;
+  resumeClock(): void;
+}
+
+/**
+ * One host call, in the order in which it is served: everything is decoded before anything is decided, and decided
+ * before anything happens.
+ */
+export interface SyscallHandler<Request> {
+  /** Arguments to a request, or a Fault that names the argument. Sizes were checked by the row. */
+  decode(args: readonly Buffer[]): Request;
+  /** What is acted on, for the gate, the person who is asked, and the log. */
+  resource(request: Request): string;
+  /** Whether the manifest's list for the call's capability covers it. Absent: the capability's presence is enough. */
+  covers?(request: Request, context: CallContext): boolean;
+  /** Lines that tell a person what would happen. Made only when somebody is asked. */
+  preview?(request: Request, context: CallContext): Promise<string[]>;
+  run(request: Request, context: CallContext): Buffer | Promise<Buffer>;
+}
+
+export const EMPTY = Buffer.alloc(0);
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** UTF-8 text, or Fault invalid_argument naming the parameter. */
+export function decodeText(bytes: Buffer | undefined, field: string): string {
+  try {
+    return strictUtf8.decode(bytes ?? EMPTY);
+  } catch (error) {
+    throw new Fault('invalid_argument', `${field} is not valid UTF-8`, { field, cause: error });
+  }
+}
+
+/** A decimal number as ASCII digits (ABI reference 1.2). */
+export function decodeDecimal(bytes: Buffer | undefined, field: string): number {
+  const text = (bytes ?? EMPTY).toString('latin1');
+  const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value)) throw new Fault('invalid_argument', `${field} is not a decimal number`, { field });
+  return value;
+}
+
+/** A JSON value. Keys such as `__proto__` are data here and never become a prototype: JSON.parse defines own keys. */
+export function decodeJson(bytes: Buffer | undefined, field: string): unknown {
+  const text = decodeText(bytes, field);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Fault('invalid_argument', `${field} is not valid JSON`, { field, cause: error });
+  }
+}
+
+export function encodeJson(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}

@@ -1,0 +1,144 @@
+import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
+import {
+  type CallContext,
+  decodeDecimal,
+  decodeJson,
+  decodeText,
+  EMPTY,
+  encodeJson,
+  type SyscallHandler,
+} from './handler.js';
+
+/** The bus as one capsule sees it. Access lists, limits and rates are the router's. */
+export interface BusService {
+  publish(
+    capsule: string,
+    topic: string,
+    payload: unknown,
+    payloadBytes: number,
+    context: CallContext,
+  ): void | Promise<void>;
+  mayPublish(capsule: string, topic: string): boolean;
+  maySubscribe(capsule: string, pattern: string): boolean;
+  subscribe(capsule: string, pattern: string): number;
+  unsubscribe(capsule: string, handle: number): void;
+  /** Everything queued now, as the envelope's JSON (ABI reference 4.1). */
+  poll(capsule: string, handle: number): Buffer;
+  pending(capsule: string, handle: number): boolean;
+  onReady(capsule: string, handle: number, wake: () => void): () => void;
+  patternOf(capsule: string, handle: number): string;
+}
+
+export interface HookService {
+  /** Calls every capsule that intercepts the topic and gathers what they answered (ABI reference 2.11). */
+  trigger(topic: string, payload: unknown, context: CallContext): Promise<unknown[]>;
+}
+
+interface HandleRequest {
+  readonly handle: number;
+}
+
+const byHandle: Pick<SyscallHandler<HandleRequest>, 'decode' | 'resource'> = {
+  decode: ([handle]) => ({ handle: decodeDecimal(handle, 'handle') }),
+  resource: ({ handle }) => `subscription:${handle}`,
+};
+
+export function makeIpcHandlers(bus: BusService, hooks: HookService) {
+  return {
+    astrid_ipc_publish: makePublish(bus),
+    astrid_ipc_subscribe: {
+      decode: ([pattern]) => ({ pattern: decodeText(pattern, 'pattern') }),
+      resource: ({ pattern }) => pattern,
+      covers: ({ pattern }, { capsule }) => bus.maySubscribe(capsule, pattern),
+      run: ({ pattern }, { capsule }) => Buffer.from(String(bus.subscribe(capsule, pattern))),
+    } satisfies SyscallHandler<{ pattern: string }>,
+    astrid_ipc_unsubscribe: {
+      ...byHandle,
+      run: ({ handle }, { capsule }) => {
+        bus.unsubscribe(capsule, handle);
+        return EMPTY;
+      },
+    } satisfies SyscallHandler<HandleRequest>,
+    astrid_ipc_poll: {
+      ...byHandle,
+      run: ({ handle }, { capsule }) => bus.poll(capsule, handle),
+    } satisfies SyscallHandler<HandleRequest>,
+    astrid_ipc_recv: makeReceive(bus),
+    astrid_trigger_hook: makeTrigger(hooks),
+  };
+}
+
+function makePublish(bus: BusService): SyscallHandler<{ topic: string; payload: unknown; payloadBytes: number }> {
+  return {
+    decode: ([topic, payload]) => ({
+      topic: decodeText(topic, 'topic'),
+      payload: decodeJson(payload, 'payload'),
+      payloadBytes: payload?.length ?? 0,
+    }),
+    resource: ({ topic }) => topic,
+    covers: ({ topic }, { capsule }) => bus.mayPublish(capsule, topic),
+    run: ({ topic, payload, payloadBytes }, context) => {
+      const published = bus.publish(context.capsule, topic, payload, payloadBytes, context);
+      return published instanceof Promise ? published.then(() => EMPTY) : EMPTY;
+    },
+  };
+}
+
+function makeReceive(bus: BusService): SyscallHandler<HandleRequest & { timeoutMs: number }> {
+  return {
+    decode: ([handle, timeout]) => ({
+      handle: decodeDecimal(handle, 'handle'),
+      timeoutMs: Math.min(decodeDecimal(timeout, 'timeout_ms'), LIMITS.ipcRecvWaitMsMax),
+    }),
+    resource: byHandle.resource,
+    run: ({ handle, timeoutMs }, context) => {
+      const { capsule } = context;
+      if (bus.pending(capsule, handle) || timeoutMs === 0) return bus.poll(capsule, handle);
+      return receive(bus, handle, timeoutMs, context);
+    },
+  };
+}
+
+/** Waits for a message, the time-out, or the capsule's end; the last two are an empty envelope and not an error. */
+function receive(bus: BusService, handle: number, timeoutMs: number, context: CallContext): Promise<Buffer> {
+  const { capsule, cancel } = context;
+  context.setWaiting(`ipc_recv ${bus.patternOf(capsule, handle)}`);
+  return new Promise((resolve, reject) => {
+    const settle = () => {
+      clearTimeout(timer);
+      forget();
+      cancel.removeEventListener('abort', settle);
+      context.setWaiting('');
+      try {
+        resolve(bus.poll(capsule, handle));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const timer = setTimeout(settle, timeoutMs);
+    const forget = bus.onReady(capsule, handle, settle);
+    cancel.addEventListener('abort', settle, { once: true });
+  });
+}
+
+function makeTrigger(hooks: HookService): SyscallHandler<{ hook: string; payload: unknown }> {
+  return {
+    decode: ([request]) => {
+      const value = decodeJson(request, 'request');
+      const hook: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'hook') : undefined;
+      if (typeof hook !== 'string')
+        throw new Fault('invalid_argument', 'hook is missing or not text', { field: 'hook' });
+      return { hook, payload: Reflect.get(value as object, 'payload') ?? null };
+    },
+    resource: ({ hook }) => `hook:${hook}`,
+    run: async ({ hook, payload }, context) => {
+      context.setWaiting(`hook ${hook}`);
+      try {
+        return encodeJson(await hooks.trigger(hook, payload, context));
+      } finally {
+        context.setWaiting('');
+      }
+    },
+  };
+}

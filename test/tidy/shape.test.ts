@@ -1,0 +1,67 @@
+import { test } from 'tap';
+import { FAULT_CODES } from '../../abi/errno.js';
+import { checkLimits } from '../../abi/limits.js';
+import { SYSCALL_COUNT, SYSCALLS } from '../../abi/table.js';
+import { readSources } from '../kit/source-files.js';
+
+const LINES_MAX = 400;
+const ROOMS = ['abi', 'bus', 'worker', 'supervisor', 'cli', 'capsules'];
+
+test('every source file fits in a head', (t) => {
+  const long = readSources(...ROOMS)
+    .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
+    .filter(({ lines }) => lines > LINES_MAX);
+  t.same(long, []);
+  t.end();
+});
+
+test('no file is a barrel or a drawer of odds and ends', (t) => {
+  const sources = readSources(...ROOMS);
+  t.same(
+    sources.filter(({ path }) => /(^|\/)(utils?|helpers?|index|common|misc)\.ts$/.test(path)).map(({ path }) => path),
+    [],
+  );
+  t.same(
+    sources.filter(({ text }) => /^export \* from/m.test(text)).map(({ path }) => path),
+    [],
+  );
+  t.end();
+});
+
+test('nothing is left unfinished in the sources', (t) => {
+  const words = new RegExp(
+    `\\b(${['TO', 'FIX', 'HA'].map((start, index) => start + ['DO', 'ME', 'CK'][index]).join('|')})\\b`,
+  );
+  t.same(
+    readSources(...ROOMS, 'test')
+      .filter(({ text }) => words.test(text))
+      .map(({ path }) => path),
+    [],
+  );
+  t.end();
+});
+
+test('limits relate to each other as they must', (t) => {
+  t.same(checkLimits(), []);
+  t.end();
+});
+
+test('the syscall table holds the 49 calls of the original, each with its own number and name', (t) => {
+  t.equal(SYSCALLS.length, SYSCALL_COUNT);
+  t.equal(new Set(SYSCALLS.map(({ name }) => name)).size, SYSCALL_COUNT);
+  t.equal(SYSCALLS.filter(({ returns }) => returns === 'void').length, 12, 'twelve calls return nothing');
+  t.equal(SYSCALLS.filter(({ hostResult }) => hostResult).length, 7, 'seven calls carry a status byte');
+  t.end();
+});
+
+test('every error code is raised somewhere', (t) => {
+  const text = readSources(...ROOMS)
+    .filter(({ path }) => path !== 'abi/errno.ts')
+    .map((file) => file.text)
+    .join('\n');
+  t.same(
+    FAULT_CODES.filter((code) => !text.includes(`'${code}'`)),
+    [],
+  );
+  t.end();
+});
