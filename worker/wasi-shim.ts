@@ -72,7 +72,8 @@ function makeClocks(view: () => DataView, now: () => number): Record<string, Was
     clock_time_get: (clock: number, _precision: bigint, at: number) => {
       const memory = view();
       if (clock < 0 || clock >= CLOCKS || !fits(memory.buffer, at, 8)) return ERRNO.inval;
-      memory.setBigUint64(at >>> 0, BigInt(Math.round(now() * 1e6)), true);
+      const ms = clock === 0 ? now() : performance.now();
+      memory.setBigUint64(at >>> 0, BigInt(Math.round(ms * 1e6)), true);
       return ERRNO.success;
     },
     clock_res_get: (clock: number, at: number) => {

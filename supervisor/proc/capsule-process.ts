@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { ProcessRow, ProcessState } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
-import type { AbiGeneration, CapsuleManifest, Tier } from '../../abi/manifest.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
-import type { InterceptorHandle, LogLevel } from '../../abi/worker-protocol.js';
+import type { CapsuleSpec, ProcessHooks, RunningInvocation } from './capsule-spec.js';
+import { encodeCaller, encodeRequest } from './guest-request.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 import { InvocationQueue, type QueuedInvocation } from './invocation-queue.js';
 import { innermostChild, readProcessStats } from './process-stats.js';
@@ -13,44 +13,6 @@ import type { ExitStatus, WorkerProcess } from './spawn.js';
 import { nextState, type ProcessEvent } from './transitions.js';
 import { WallClock } from './wall-clock.js';
 import { WorkerLink } from './worker-link.js';
-
-/** What a capsule process is made from. */
-export interface CapsuleSpec {
-  readonly manifest: CapsuleManifest;
-  readonly hash: string;
-  readonly tier: Tier;
-  readonly generation: AbiGeneration;
-  /** The module exports `run`: it is called once and serves itself. */
-  readonly hasRunLoop: boolean;
-  readonly principal: string;
-  readonly config: Readonly<Record<string, string>>;
-}
-
-/** What the kernel does for a process, and what it is told. */
-export interface ProcessHooks {
-  spawn(tier: Tier): WorkerProcess;
-  /** Reads the module and checks its hash, at each start. */
-  readModule(spec: CapsuleSpec): Promise<Buffer>;
-  /** A new instance is about to run: registers it on the bus and answers its automatic handles. */
-  register(process: CapsuleProcess): readonly InterceptorHandle[];
-  syscall(
-    process: CapsuleProcess,
-    call: SyscallRow,
-    args: readonly Buffer[],
-    reply: (result: Buffer | Fault) => void,
-  ): void;
-  log(capsule: string, level: LogLevel, message: string): void;
-  started(process: CapsuleProcess, restart: boolean): void;
-  ended(process: CapsuleProcess, why: Fault, post: readonly string[]): void;
-}
-
-/** The invocation that runs now. */
-export interface RunningInvocation {
-  readonly invocation: Invocation;
-  /** Aborted when the capsule is being ended: parked calls answer `cancelled`. */
-  readonly cancel: AbortController;
-  readonly wall: WallClock | null;
-}
 
 const LAST_CALLS_KEPT = 32;
 const STDERR_LINE_CHARS_MAX = 2000;
@@ -61,7 +23,11 @@ export class CapsuleProcess {
   readonly spec: CapsuleSpec;
   readonly queue = new InvocationQueue(LIMITS.invocationQueueMax);
   /** UUID of the instance; new at every load (ABI reference 2.2). */
-  sourceId = randomUUID() as string;
+  sourceId: string = randomUUID();
+  /** Handles that were made for it before it ran: they come first and cannot be given back. */
+  automaticHandles = 0;
+  /** Subscription patterns by handle, for `ps`. */
+  readonly patterns = new Map<number, string>();
   readonly #hooks: ProcessHooks;
   readonly #plan: RestartPlan;
   readonly #lastCalls: string[] = [];
@@ -227,6 +193,7 @@ export class CapsuleProcess {
     const worker = this.#hooks.spawn(this.spec.tier);
     this.#worker = worker;
     this.sourceId = randomUUID();
+    this.patterns.clear();
     collectLines(worker, (line) => this.#hooks.log(this.name, 'error', line));
     const link = new WorkerLink(worker, {
       onCall: (call, args, reply) => this.#onCall(call, args, reply),
@@ -239,6 +206,8 @@ export class CapsuleProcess {
     void worker.exited.then((status) => this.#afterExit(status));
     const { manifest, generation, config } = this.spec;
     const deadline = setTimeout(() => this.end(new Fault('timed_out', 'loading took too long')), LIMITS.loadWaitMs);
+    const handles = this.#hooks.register(this);
+    this.automaticHandles = handles.length;
     try {
       await link.load({
         wasm,
@@ -246,7 +215,7 @@ export class CapsuleProcess {
         memoryPages: manifest.limits.memoryPages,
         blockBytesMax: Math.min(manifest.limits.memoryPages * 65536, LIMITS.hostBlockBytesMax),
         config,
-        handles: this.#hooks.register(this),
+        handles,
         logLevel: 'info',
       });
     } catch (error) {
@@ -379,18 +348,6 @@ export class CapsuleProcess {
   #step(event: ProcessEvent): void {
     this.#state = nextState(this.#state, event);
   }
-}
-
-/** `get_caller`: principal, source and time of the triggering message (ABI reference 2.8). */
-function encodeCaller({ message }: Invocation): string | null {
-  if (message === null) return null;
-  const timestamp = message.timestamp.replace(/Z$/, '+00:00');
-  return JSON.stringify({ principal: message.actor.principal, source_id: message.sourceId, timestamp });
-}
-
-/** Request JSON of a guest export: the payload bytes as a list of numbers (ABI reference 3.2). */
-export function encodeRequest(name: string, payload: Uint8Array): Buffer {
-  return Buffer.from(`{"name":${JSON.stringify(name)},"arguments":[${payload.join(',')}]}`);
 }
 
 function describeExit({ code, signal }: ExitStatus): string {

@@ -47,9 +47,19 @@ export class InvocationQueue {
     return entry;
   }
 
-  /** Resolves when there may be room again. The caller looks before it pushes. */
-  waitForSpace(): Promise<void> {
-    return new Promise((resolve) => this.#spaceWaiters.push(resolve));
+  /** True when there may be room again, false when the time is up first. The caller looks before it pushes. */
+  waitForSpace(waitMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      const timer = setTimeout(() => {
+        this.#spaceWaiters.splice(this.#spaceWaiters.indexOf(wake), 1);
+        resolve(false);
+      }, waitMs);
+      this.#spaceWaiters.push(wake);
+    });
   }
 
   /** Takes everything out, for a capsule that will not run again. */

@@ -28,6 +28,8 @@ export interface SyscallHandler<Request> {
   decode(args: readonly Buffer[]): Request;
   /** What is acted on, for the gate, the person who is asked, and the log. */
   resource(request: Request): string;
+  /** What the resource is relative to, where its text alone does not say: the workspace of a `cwd://` path. */
+  scope?(request: Request, context: CallContext): string | undefined;
   /** Whether the manifest's list for the call's capability covers it. Absent: the capability's presence is enough. */
   covers?(request: Request, context: CallContext): boolean;
   /** Lines that tell a person what would happen. Made only when somebody is asked. */

@@ -12,28 +12,26 @@ import {
 
 /** The bus as one capsule sees it. Access lists, limits and rates are the router's. */
 export interface BusService {
-  publish(
-    capsule: string,
-    topic: string,
-    payload: unknown,
-    payloadBytes: number,
-    context: CallContext,
-  ): void | Promise<void>;
+  /** The payload is JSON text; it is parsed after every other check. A promise is the queue's backpressure. */
+  publish(capsule: string, topic: string, payload: Buffer, context: CallContext): undefined | Promise<void>;
   mayPublish(capsule: string, topic: string): boolean;
   maySubscribe(capsule: string, pattern: string): boolean;
   subscribe(capsule: string, pattern: string): number;
   unsubscribe(capsule: string, handle: number): void;
   /** Everything queued now, as the envelope's JSON (ABI reference 4.1). */
   poll(capsule: string, handle: number): Buffer;
-  pending(capsule: string, handle: number): boolean;
-  onReady(capsule: string, handle: number, wake: () => void): () => void;
+  /** The pattern behind a handle, for people. */
   patternOf(capsule: string, handle: number): string;
+  onReady(capsule: string, handle: number, wake: () => void): () => void;
 }
 
 export interface HookService {
   /** Calls every capsule that intercepts the topic and gathers what they answered (ABI reference 2.11). */
   trigger(topic: string, payload: unknown, context: CallContext): Promise<unknown[]>;
 }
+
+/** The envelope of an empty queue that lost nothing. */
+const NOTHING = Buffer.from('{"messages":[],"dropped":0,"lagged":0}');
 
 interface HandleRequest {
   readonly handle: number;
@@ -69,18 +67,14 @@ export function makeIpcHandlers(bus: BusService, hooks: HookService) {
   };
 }
 
-function makePublish(bus: BusService): SyscallHandler<{ topic: string; payload: unknown; payloadBytes: number }> {
+function makePublish(bus: BusService): SyscallHandler<{ topic: string; payload: Buffer }> {
   return {
-    decode: ([topic, payload]) => ({
-      topic: decodeText(topic, 'topic'),
-      payload: decodeJson(payload, 'payload'),
-      payloadBytes: payload?.length ?? 0,
-    }),
+    decode: ([topic, payload]) => ({ topic: decodeText(topic, 'topic'), payload: payload ?? EMPTY }),
     resource: ({ topic }) => topic,
     covers: ({ topic }, { capsule }) => bus.mayPublish(capsule, topic),
-    run: ({ topic, payload, payloadBytes }, context) => {
-      const published = bus.publish(context.capsule, topic, payload, payloadBytes, context);
-      return published instanceof Promise ? published.then(() => EMPTY) : EMPTY;
+    run: ({ topic, payload }, context) => {
+      const backpressure = bus.publish(context.capsule, topic, payload, context);
+      return backpressure === undefined ? EMPTY : backpressure.then(() => EMPTY);
     },
   };
 }
@@ -93,8 +87,8 @@ function makeReceive(bus: BusService): SyscallHandler<HandleRequest & { timeoutM
     }),
     resource: byHandle.resource,
     run: ({ handle, timeoutMs }, context) => {
-      const { capsule } = context;
-      if (bus.pending(capsule, handle) || timeoutMs === 0) return bus.poll(capsule, handle);
+      const queued = bus.poll(context.capsule, handle);
+      if (timeoutMs === 0 || !queued.equals(NOTHING)) return queued;
       return receive(bus, handle, timeoutMs, context);
     },
   };

@@ -5,7 +5,7 @@ export interface KvService {
   get(principal: string, capsule: string, key: string): Buffer | null;
   set(principal: string, capsule: string, key: string, value: Uint8Array): Promise<void>;
   delete(principal: string, capsule: string, key: string): Promise<unknown>;
-  list(principal: string, capsule: string, prefix: string): string[];
+  list(principal: string, capsule: string, prefix: string): Promise<string[]>;
   clearPrefix(principal: string, capsule: string, prefix: string): Promise<number>;
 }
 
@@ -41,7 +41,7 @@ export function makeKvHandlers(kv: KvService) {
   const list: SyscallHandler<{ readonly prefix: string }> = {
     decode: ([prefix]) => ({ prefix: decodeText(prefix, 'prefix') }),
     resource: ({ prefix }) => `kv:${prefix}*`,
-    run: ({ prefix }, context) => encodeJson(kv.list(...space(context), prefix)),
+    run: async ({ prefix }, context) => encodeJson(await kv.list(...space(context), prefix)),
   };
   const clear: SyscallHandler<{ readonly prefix: string }> = {
     decode: ([prefix]) => ({ prefix: decodeText(prefix, 'prefix') }),

@@ -43,6 +43,8 @@ export interface GuestText {
   /** Export name to body; a body leaves an i32 return code. Locals $a $b $c are i64, $i $j are i32. */
   readonly exports: Readonly<Record<string, string>>;
   readonly pages?: string;
+  /** Further imports, as text. */
+  readonly imports?: string;
   readonly more?: string;
 }
 
@@ -50,7 +52,7 @@ export interface GuestText {
  * A guest module. `$block addr len` copies linear memory into a new Extism block, `$answer block` makes a block the output,
  * and each call is `$name`.
  */
-export function guestText({ calls = {}, data = {}, exports, pages = '2', more = '' }: GuestText): string {
+export function guestText({ calls = {}, data = {}, exports, pages = '2', imports = '', more = '' }: GuestText): string {
   const env = Object.entries(ENV).map(([name, type]) => `(import "extism:host/env" "${name}" (func $${name} ${type}))`);
   const user = Object.entries(calls).map(([name, { params, result }]) => {
     const types = params === 0 ? '' : `(param${' i64'.repeat(params)})`;
@@ -61,7 +63,7 @@ export function guestText({ calls = {}, data = {}, exports, pages = '2', more = 
     ([name, body]) =>
       `(func (export "${name}") (result i32) (local $a i64) (local $b i64) (local $c i64) (local $i i32) (local $j i32) ${body})`,
   );
-  return `(module ${env.join('\n')} ${user.join('\n')}
+  return `(module ${env.join('\n')} ${user.join('\n')} ${imports}
     (memory (export "memory") ${pages})
     ${segments.join('\n')}
     (func $block (param $at i32) (param $bytes i32) (result i64) (local $to i64) (local $i i32)

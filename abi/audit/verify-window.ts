@@ -1,0 +1,119 @@
+import { asFault } from '../errno.js';
+import { type Checkpoint, claimedSignatures, parseCheckpoint } from './checkpoint.js';
+import type { CompactTree } from './merkle.js';
+import type { NoteKey } from './note.js';
+
+/** Where something stands in the log's files. */
+export interface Place {
+  readonly segment: string;
+  /** Bytes from the start of the segment. */
+  readonly offset: number;
+}
+
+export interface Break {
+  readonly index: number;
+  readonly place: Place;
+  readonly message: string;
+}
+
+/** Verifies one signature; the portable verifier is asynchronous. */
+export type CheckSignature = (message: Buffer, signature: Buffer) => boolean | Promise<boolean>;
+
+interface Waiting {
+  readonly text: string;
+  readonly checkpoint: Checkpoint;
+  /** The tree as it was computed from the entries before this checkpoint. */
+  readonly tree: CompactTree;
+  /** The first entry that this checkpoint covers and none before it does. */
+  readonly firstIndex: number;
+  readonly firstPlace: Place;
+  readonly place: Place;
+}
+
+const WAITING_MAX = 1024;
+
+/**
+ * Checkpoints that were met and not yet verified. A signed root covers all entries before it, so a good last checkpoint vouches for
+ * the entries under all earlier ones, and one signature and one root stand for up to 1,024. Only when it is not good are
+ * the earlier ones looked at, to find where it begins.
+ *
+ * What this leaves unchecked is the signature of a checkpoint whose entries a later one proves; `everySignature` checks those too.
+ */
+export class CheckpointWindow {
+  readonly #key: NoteKey;
+  readonly #check: CheckSignature;
+  readonly #waitingMax: number;
+  #waiting: Waiting[] = [];
+  #last: { readonly text: string; readonly size: number } | null = null;
+
+  constructor(key: NoteKey, check: CheckSignature, everySignature: boolean) {
+    this.#key = key;
+    this.#check = check;
+    this.#waitingMax = everySignature ? 1 : WAITING_MAX;
+  }
+
+  /** The latest checkpoint that is proven: its text and tree size. */
+  get last(): { readonly text: string; readonly size: number } | null {
+    return this.#last;
+  }
+
+  get provenSize(): number {
+    return this.#last?.size ?? 0;
+  }
+
+  /**
+   * Takes the checkpoint at `place`, with the tree of the entries before it (not changed afterwards by the caller).
+   * Null: fine so far, and `full` says whether to settle. A Break is already certain, unless settling finds an earlier one.
+   */
+  push(bytes: Buffer, tree: CompactTree, first: { index: number; place: Place }, place: Place): Break | null {
+    const text = bytes.toString('utf8');
+    try {
+      const checkpoint = parseCheckpoint(text);
+      claimedSignatures(checkpoint, this.#key);
+      if (checkpoint.size !== tree.size) {
+        const message = `the checkpoint here is for ${checkpoint.size} entries; there are ${tree.size} before it`;
+        // Too few entries with whole links: the last are missing. Too many: what is behind the signed ones was added.
+        const missing = checkpoint.size > tree.size;
+        return { index: missing ? tree.size : Math.max(first.index, checkpoint.size), place, message };
+      }
+      this.#waiting.push({ text, checkpoint, tree, firstIndex: first.index, firstPlace: first.place, place });
+      return null;
+    } catch (thrown) {
+      return { index: first.index, place, message: asFault(thrown).message };
+    }
+  }
+
+  get full(): boolean {
+    return this.#waiting.length >= this.#waitingMax;
+  }
+
+  /** Verifies what waits. Null: all of it is proven. */
+  async settle(): Promise<Break | null> {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const last = waiting.at(-1);
+    if (last === undefined) return null;
+    if ((await this.#judge(last)) === null) {
+      this.#last = { text: last.text, size: last.checkpoint.size };
+      return null;
+    }
+    for (const one of waiting) {
+      const broken = await this.#judge(one);
+      if (broken !== null) return broken;
+      this.#last = { text: one.text, size: one.checkpoint.size };
+    }
+    return null;
+  }
+
+  async #judge(one: Waiting): Promise<Break | null> {
+    const message = Buffer.from(one.checkpoint.note.text);
+    for (const signature of claimedSignatures(one.checkpoint, this.#key)) {
+      if (await this.#check(message, signature)) continue;
+      return { index: one.firstIndex, place: one.place, message: 'the checkpoint is not signed by the pinned key' };
+    }
+    if (one.tree.root().equals(one.checkpoint.root)) return null;
+    const range = `${one.firstIndex} to ${one.checkpoint.size - 1}`;
+    const text = `the entries ${range} are not those that were signed; the first changed one is among them`;
+    return { index: one.firstIndex, place: one.firstPlace, message: text };
+  }
+}

@@ -1,0 +1,69 @@
+import { HELP, RULES, type Step, WHO } from './grammar.js';
+
+/** What a person asked for, as far as rules can tell. */
+export type Plan =
+  | { readonly kind: 'steps'; readonly steps: readonly Step[] }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'who' }
+  /** `part` is the piece that no rule knows; then nothing of the request is done. */
+  | { readonly kind: 'unknown'; readonly part: string };
+
+/** Longer requests are not looked at, quoted text apart: the patterns are linear enough for this and no more. */
+const REQUEST_CHARS_MAX = 2000;
+const STEPS_MAX = 10;
+
+const QUOTED = /"([^"]*)"|“([^“”]*)”|`([^`]*)`|(?<=^|\s)'([^']*)'(?=$|[\s,.;!?])/g;
+const THEN = /\s*[,;]?\s+(?:and\s+)?then\s+|\s*;\s+/i;
+const POLITE =
+  /^(?:(?:please|hey|hello|hi|ok|okay|now|first|and|can you|could you|would you|will you|i want you to|let's|let us)[\s,:]+)+/i;
+const ENDING = /(?:[\s.!?,]|\s+(?:please|for me|now|thanks|thank you))+$/i;
+
+export function planRequest(request: string): Plan {
+  const quotes: string[] = [];
+  const plain = request
+    .replaceAll('\x01', '')
+    .replace(QUOTED, (_whole, ...groups: (string | undefined)[]) => {
+      quotes.push(groups.slice(0, 4).find((group) => group !== undefined) ?? '');
+      return `\x01${quotes.length - 1}\x01`;
+    })
+    // One blank for any run of them: the patterns below would try every way to share a long one.
+    .replace(/\s+/g, ' ')
+    .trim();
+  const resolve = (token: string | undefined): string => {
+    const mark = /^\x01(\d+)\x01$/.exec(token ?? '');
+    return mark === null ? restore(token ?? '', quotes) : (quotes[Number(mark[1])] ?? '');
+  };
+  if (plain.length > REQUEST_CHARS_MAX) return { kind: 'unknown', part: request };
+  const whole = trimSentence(plain);
+  if (HELP.test(whole) || HELP.test(plain)) return { kind: 'help' };
+  if (WHO.test(whole) || WHO.test(plain.replace(/[\s.!?,]+$/, ''))) return { kind: 'who' };
+  const sentences = plain
+    .split(THEN)
+    .map(trimSentence)
+    .filter((sentence) => sentence !== '');
+  if (sentences.length === 0 || sentences.length > STEPS_MAX) return { kind: 'unknown', part: request };
+  const steps: Step[] = [];
+  for (const sentence of sentences) {
+    const step = matchSentence(sentence, resolve);
+    if (step === null) return { kind: 'unknown', part: restore(sentence, quotes) };
+    steps.push(step);
+  }
+  return { kind: 'steps', steps };
+}
+
+function matchSentence(sentence: string, resolve: (token: string | undefined) => string): Step | null {
+  for (const rule of RULES) {
+    const match = rule.pattern.exec(sentence);
+    if (match !== null) return rule.build(match.slice(1), resolve);
+  }
+  return null;
+}
+
+function trimSentence(sentence: string): string {
+  return sentence.trim().replace(POLITE, '').replace(ENDING, '').trim();
+}
+
+/** The sentence as the person wrote it, for showing and for unquoted text that holds a quotation. */
+function restore(sentence: string, quotes: readonly string[]): string {
+  return sentence.replace(/\x01(\d+)\x01/g, (_whole, index: string) => `"${quotes[Number(index)] ?? ''}"`);
+}

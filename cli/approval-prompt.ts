@@ -1,0 +1,73 @@
+import type { ApprovalDecision, ApprovalRow } from '../abi/control.js';
+import { Fault } from '../abi/errno.js';
+import type { Conversation } from './conversation.js';
+import type { Io } from './io.js';
+import { KeyInput } from './key-input.js';
+import { layOutApproval, printCard, printDetail } from './view/approval-card.js';
+import { paint, type Terminal } from './view/terminal.js';
+
+/** What the person did. `interrupt` and `end` deny as well; `dismissed` means that it was settled elsewhere. */
+export interface ApprovalAnswer {
+  readonly decision: ApprovalDecision | null;
+  readonly ended: 'interrupt' | 'end' | 'dismissed' | null;
+}
+
+const KEYS = 'osdv';
+const DECISIONS: Readonly<Record<string, ApprovalDecision>> = { o: 'once', s: 'session', d: 'deny' };
+const SAID: Record<ApprovalDecision, string> = {
+  once: 'allowed once',
+  session: 'allowed for this session',
+  deny: 'denied',
+};
+
+/** Lines under the card: the choices and the line the cursor is on. */
+const RESERVED_LINES = 2;
+
+function showChoices(terminal: Terminal, hiddenLines: number): void {
+  const more = hiddenLines > 0 ? [paint('yellow', '  [v]iew all of it')] : [];
+  terminal.write(paint('bold', '[o]nce  [s]ession  [d]eny'), paint('dim', ' (default)'), ...more, paint('bold', ' > '));
+}
+
+/** Asks until there is an answer. Everything but an explicit `o` or `s` denies. */
+export async function askApproval(
+  terminal: Terminal,
+  input: KeyInput,
+  row: ApprovalRow,
+  now: () => number,
+  dismissed: AbortSignal,
+): Promise<ApprovalAnswer> {
+  for (;;) {
+    const { columns, rows } = terminal;
+    const card = layOutApproval(row, { columns, rows, now: now(), reserve: RESERVED_LINES });
+    printCard(terminal, card);
+    const choice = await input.readChoice(KEYS, () => showChoices(terminal, card.hiddenLines), dismissed);
+    if ('key' in choice && choice.key === 'v') {
+      terminal.write('\n');
+      printDetail(terminal, row);
+      continue;
+    }
+    if ('ended' in choice && choice.ended === 'dismissed') {
+      terminal.write('\n');
+      return { decision: null, ended: 'dismissed' };
+    }
+    const decision = 'key' in choice ? (DECISIONS[choice.key] ?? 'deny') : 'deny';
+    terminal.write(paint(decision === 'deny' ? 'red' : 'green', SAID[decision]), '\n');
+    const ended = 'ended' in choice && (choice.ended === 'interrupt' || choice.ended === 'end') ? choice.ended : null;
+    return { decision, ended };
+  }
+}
+
+/** One question outside of a chat: takes the keyboard for it, and ends the turn when the person leaves. */
+export async function answerFromTerminal(io: Io, conversation: Conversation, row: ApprovalRow): Promise<void> {
+  const input = new KeyInput(io.stdin, io.editorOutput, io.keyQuietMs === undefined ? {} : { quietMs: io.keyQuietMs });
+  try {
+    const answer = await askApproval(io.err, input, row, io.now, new AbortController().signal);
+    if (answer.decision !== null) await conversation.answer(row.id, answer.decision);
+    if (answer.ended !== null) {
+      await conversation.cancelTurn();
+      conversation.abandonTurn(new Fault('cancelled', 'interrupted'));
+    }
+  } finally {
+    input.close();
+  }
+}

@@ -1,0 +1,114 @@
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { blake3 } from '@noble/hashes/blake3.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { makeAdaptorText } from './adaptor.js';
+import { runTool, withTemporaryDirectory } from './tool-process.js';
+import { readToolVersions } from './tool-versions.js';
+import {
+  encodeName,
+  encodeVector,
+  findSection,
+  readImports,
+  readSections,
+  replaceSections,
+  SECTION,
+  writeSections,
+} from './wasm-binary.js';
+
+const require = createRequire(import.meta.url);
+
+/** Features that Node 20 has; with all of binaryen's, it writes an import section that Node 20 refuses. */
+const FEATURES = [
+  '--enable-bulk-memory',
+  '--enable-multivalue',
+  '--enable-sign-ext',
+  '--enable-nontrapping-float-to-int',
+  '--enable-mutable-globals',
+  '--enable-reference-types',
+  '--enable-multimemory',
+];
+
+const DIGEST_BYTES = 32;
+const KEY_CHARS = 32;
+const templates = new Map<string, Promise<Uint8Array>>();
+
+const WABT_FEATURES = { bulk_memory: true, mutable_globals: true, sign_extension: true, reference_types: true };
+
+/**
+ * QuickJS merged with the adaptor: what all capsules have in common. Made once per process, and once per version of
+ * anything in it when there is a directory to keep it in.
+ */
+export function loadTemplate(cacheDir: string | null): Promise<Uint8Array> {
+  const key = cacheDir ?? '';
+  const known = templates.get(key);
+  if (known !== undefined) return known;
+  const made = cacheDir === null ? makeTemplate() : loadKeptTemplate(cacheDir);
+  templates.set(key, made);
+  // A failure may be passing, so it is not remembered.
+  made.catch(() => templates.delete(key));
+  return made;
+}
+
+async function loadKeptTemplate(cacheDir: string): Promise<Uint8Array> {
+  const file = join(cacheDir, `template-${(await makeTemplateKey()).slice(0, KEY_CHARS)}.wasm`);
+  const kept = await readFile(file).catch(() => null);
+  if (kept !== null && isIntact(kept)) return kept.subarray(DIGEST_BYTES);
+  const template = await makeTemplate();
+  await mkdir(cacheDir, { recursive: true });
+  // Two builds may do this at once; each renames a whole file into place.
+  const own = `${file}.${process.pid}.tmp`;
+  await writeFile(own, Buffer.concat([blake3(template), template]));
+  await rename(own, file);
+  return template;
+}
+
+/** A kept template begins with its digest: a file cut short by a crash or a full disk is made again. */
+function isIntact(kept: Buffer): boolean {
+  return kept.length > DIGEST_BYTES && Buffer.from(blake3(kept.subarray(DIGEST_BYTES))).equals(kept.subarray(0, DIGEST_BYTES));
+}
+
+async function makeTemplateKey(): Promise<string> {
+  const quickjs = await readFile(require.resolve('quickjs-wasi/quickjs.wasm'));
+  const parts = [blake3(quickjs), Buffer.from(makeAdaptorText()), Buffer.from(JSON.stringify(readToolVersions()))];
+  return bytesToHex(blake3(Buffer.concat(parts)));
+}
+
+async function makeTemplate(): Promise<Uint8Array> {
+  const quickjs = await readFile(require.resolve('quickjs-wasi/quickjs.wasm'));
+  const adaptor = await assemble(makeAdaptorText());
+  return withTemporaryDirectory(async (directory) => {
+    await writeFile(join(directory, 'quickjs.wasm'), joinImportModules(quickjs));
+    await writeFile(join(directory, 'adaptor.wasm'), adaptor);
+    const merge = join(dirname(require.resolve('binaryen')), 'bin', 'wasm-merge');
+    const args = [merge, 'adaptor.wasm', 'env', 'quickjs.wasm', 'qjs', ...FEATURES, '-o', 'merged.wasm'];
+    await runTool('wasm-merge', process.execPath, args, directory);
+    return await readFile(join(directory, 'merged.wasm'));
+  });
+}
+
+/** WebAssembly text to binary. */
+async function assemble(text: string): Promise<Uint8Array> {
+  const { default: loadWabt } = await import('wabt');
+  const wabt = await loadWabt();
+  const module = wabt.parseWat('adaptor.wat', text, WABT_FEATURES);
+  try {
+    return module.toBinary({}).buffer;
+  } finally {
+    module.destroy();
+  }
+}
+
+/**
+ * QuickJS imports from `env` and from WASI; both are the adaptor. A module that is named twice to wasm-merge is merged
+ * twice, so the imports are brought under one name first.
+ */
+function joinImportModules(quickjs: Uint8Array): Uint8Array {
+  const sections = readSections(quickjs);
+  const entries = readImports(findSection(sections, SECTION.import)).map((entry) => {
+    const rest = entry.bytes.subarray(encodeName(entry.module).length);
+    return Buffer.concat([Buffer.from(encodeName('env')), rest]);
+  });
+  return writeSections(replaceSections(sections, { [SECTION.import]: encodeVector(entries) }));
+}

@@ -1,0 +1,137 @@
+import yargs, { type Argv } from 'yargs';
+import { asFault, EXIT, exitCodeOf, Fault } from '../abi/errno.js';
+import { COMMAND_TABLE, type CommandRow, EXAMPLES } from './command-table.js';
+import { CommandArguments, type CommandContext } from './context.js';
+import type { EnsureOptions } from './daemon.js';
+import { resolveHome } from './home.js';
+import type { Io } from './io.js';
+import { EXIT_CODE_ROWS, printFault } from './view/fault-view.js';
+
+export interface CommandLineParts {
+  readonly version: string;
+  readonly io: Io;
+  readonly start?: EnsureOptions;
+}
+
+const HELP_COLUMNS = 100;
+
+/** What the parser decided: a command to run, or a text to print. */
+interface Chosen {
+  row: CommandRow | null;
+  values: Readonly<Record<string, unknown>>;
+  output: string;
+}
+
+function epilogue(): string {
+  const codes = EXIT_CODE_ROWS.map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`);
+  const home = 'The home is --home, else ASTRID_HOME, else ~/.astrid. NO_COLOR is honoured.';
+  return ['Exit codes:', ...codes, '', home].join('\n');
+}
+
+function addCommands(parser: Argv, rows: readonly CommandRow[], chosen: Chosen): void {
+  for (const row of rows) {
+    parser.command(
+      row.syntax,
+      row.summary,
+      (argv) => configure(argv, row, chosen),
+      (values) => {
+        chosen.row = row;
+        chosen.values = values;
+      },
+    );
+  }
+}
+
+function configure(parser: Argv, row: CommandRow, chosen: Chosen): Argv {
+  for (const [name, positional] of Object.entries(row.positionals ?? {})) parser.positional(name, positional);
+  for (const [name, option] of Object.entries(row.options ?? {})) parser.option(name, option);
+  if (row.children !== undefined) {
+    addCommands(parser, row.children, chosen);
+    parser.demandCommand(1, 1, `name one of: ${row.children.map(nameOf).join(', ')}`);
+  }
+  return parser;
+}
+
+function nameOf(row: CommandRow): string {
+  const syntax = typeof row.syntax === 'string' ? row.syntax : (row.syntax[0] ?? '');
+  return syntax.split(' ')[0] ?? '';
+}
+
+/** The parser's words for what is wrong, in ours: what it is, spelled as it was typed. */
+export function explainMisuse(message: string | null, argv: readonly string[]): string {
+  const unknown = /^Unknown (?:arguments?|commands?): (.+)$/.exec(message ?? '')?.[1];
+  if (unknown !== undefined) {
+    const words = unknown.split(', ').map((word) => {
+      if (argv.includes(word)) return `unknown command or argument ${JSON.stringify(word)}`;
+      return `unknown option ${word.length === 1 ? '-' : '--'}${word}`;
+    });
+    return words.join(', ');
+  }
+  if (message?.startsWith('Not enough non-option arguments') === true) return 'an argument is missing';
+  return message ?? 'wrong use';
+}
+
+function makeParser(argv: readonly string[], version: string, chosen: Chosen): Argv {
+  const parser = yargs()
+    .scriptName('astrid')
+    .usage('astrid <command>\nastrid -p TEXT\n\nRun an agent, and the tools it uses, without having to trust them.')
+    .option('home', { type: 'string', requiresArg: true, global: true, describe: 'the Astrid home' })
+    .option('json', { type: 'boolean', global: true, describe: 'results as JSON' })
+    .option('color', { type: 'boolean', default: true, global: true, describe: 'colours; --no-color turns them off' })
+    .example(EXAMPLES.map(([line, text]): [string, string] => [`$ ${line}`, text]))
+    .epilogue(epilogue())
+    .locale('en')
+    .parserConfiguration({ 'boolean-negation': true, 'camel-case-expansion': false, 'strip-aliased': true })
+    .strict()
+    .strictCommands()
+    .help()
+    .alias('help', 'h')
+    .version(version)
+    .wrap(HELP_COLUMNS)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message: string | null, error?: Error) => {
+      throw error ?? new Fault('invalid_argument', `${explainMisuse(message, argv)}; see: astrid --help`);
+    });
+  addCommands(parser, COMMAND_TABLE, chosen);
+  return parser;
+}
+
+async function choose(argv: readonly string[], version: string): Promise<Chosen> {
+  const chosen: Chosen = { row: null, values: {}, output: '' };
+  const parser = makeParser(argv, version, chosen);
+  await parser.parseAsync([...argv], {}, (error, _values, output) => {
+    if (error) throw error;
+    chosen.output = output;
+  });
+  const named = chosen.row?.syntax !== '$0' || chosen.values['prompt'] !== undefined;
+  if (chosen.output === '' && !named) {
+    throw new Fault('invalid_argument', 'name a command, or give a prompt with -p; see: astrid --help');
+  }
+  return chosen;
+}
+
+/** Parses and runs one command line. Returns the exit code; every failure has been printed by then. */
+export async function runCommandLine(argv: readonly string[], parts: CommandLineParts): Promise<number> {
+  const { io } = parts;
+  try {
+    const chosen = await choose(argv, parts.version);
+    const load = chosen.row?.load;
+    if (chosen.output !== '' || load === undefined) {
+      io.out.write(`${chosen.output}\n`);
+      return EXIT.ok;
+    }
+    const args = new CommandArguments(chosen.values);
+    const context: CommandContext = {
+      io,
+      homePath: resolveHome(args.text('home'), io.env, io.cwd),
+      json: args.flag('json'),
+      ...(parts.start === undefined ? {} : { start: parts.start }),
+    };
+    return await (await load())(context, args);
+  } catch (error) {
+    const fault = asFault(error);
+    printFault(io.err, fault);
+    return exitCodeOf(fault.code);
+  }
+}

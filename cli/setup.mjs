@@ -1,0 +1,341 @@
+// Plain JavaScript that needs no package: it runs on a fresh clone, before anything is installed or compiled.
+//
+//   node cli/setup.mjs build     builds what is stale
+//   import { launch }            what cli/astrid does: install, build, run
+
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const NODE_MIN = [20, 19];
+const STAMP = 'dist/.stamp';
+const STAMP_VERSION = 1;
+const LOCK_WAIT_MS = 10 * 60_000;
+const LOCK_LOOK_MS = 100;
+
+/** Exit codes of abi/errno.ts, which cannot be imported before it is compiled. */
+const EXIT_FAILED = 1;
+
+class SetupError extends Error {}
+
+/**
+ * The build, in order. `inputs`: files and directories whose content decides whether the step is stale; a step is run
+ * when one of them changed or when `output` is missing.
+ */
+const STEPS = [
+  {
+    name: 'TypeScript',
+    inputs: ['abi', 'bus', 'worker', 'supervisor', 'cli', 'test', 'tsconfig.json', 'package-lock.json'],
+    output: 'dist/cli/main.js',
+    run: compileTypeScript,
+  },
+  {
+    name: 'worker bundle',
+    inputs: ['abi', 'bus', 'worker', 'package-lock.json'],
+    output: 'dist/worker/worker.bundle.mjs',
+    run: bundleWorker,
+  },
+  {
+    name: 'capsules',
+    inputs: ['abi', 'capsules', 'cli/build', 'package-lock.json'],
+    output: 'dist/capsules',
+    run: buildCapsules,
+  },
+];
+
+const SOURCE_FILE = /\.(?:ts|mts|mjs|js|json|toml|wat|md)$/;
+const SKIPPED_DIRECTORIES = new Set(['node_modules', 'dist', '.build', '.tap', '.git']);
+
+// ---------------------------------------------------------------------------------------------- what is stale
+
+/** Paths of all source files below the inputs, relative to the root and sorted, so that order never changes a hash. */
+function listSources(root, inputs) {
+  const found = [];
+  const visit = (relative) => {
+    const entries = readdirSync(join(root, relative), { withFileTypes: true });
+    for (const entry of entries) {
+      const path = `${relative}/${entry.name}`;
+      if (entry.isDirectory()) {
+        if (!SKIPPED_DIRECTORIES.has(entry.name)) visit(path);
+      } else if (SOURCE_FILE.test(entry.name)) {
+        found.push(path);
+      }
+    }
+  };
+  for (const input of inputs) {
+    const stat = statSync(join(root, input), { throwIfNoEntry: false });
+    if (stat?.isDirectory()) visit(input);
+    else if (stat !== undefined) found.push(input);
+  }
+  return found.sort();
+}
+
+/** Size and time of each file: cheap to take, and enough to see that nothing was touched. */
+function takeFingerprint(root, paths) {
+  const hash = createHash('sha256');
+  for (const path of paths) {
+    const { size, mtimeMs } = statSync(join(root, path));
+    hash.update(`${path}\0${size}\0${mtimeMs}\0`);
+  }
+  return hash.digest('hex');
+}
+
+/** Content of each file: what decides, since a checkout or a copy touches times without changing anything. */
+function hashContent(root, paths) {
+  const hash = createHash('sha256');
+  for (const path of paths) {
+    const bytes = readFileSync(join(root, path));
+    hash.update(`${path}\0${bytes.length}\0`).update(bytes);
+  }
+  return hash.digest('hex');
+}
+
+function readStamp(root) {
+  try {
+    const stamp = JSON.parse(readFileSync(join(root, STAMP), 'utf8'));
+    if (stamp.version === STAMP_VERSION && typeof stamp.steps === 'object') return stamp;
+  } catch {
+    // None yet, or a damaged one: everything is stale then.
+  }
+  return { version: STAMP_VERSION, steps: {} };
+}
+
+/** Written aside and renamed: a crash leaves the old stamp, never half of one. */
+function writeStamp(root, stamp) {
+  const path = join(root, STAMP);
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, JSON.stringify(stamp));
+  renameSync(temporary, path);
+}
+
+/** Null when the step is up to date, else what to stamp once it was run. Renews the cheap fingerprint on the way. */
+function examineStep(root, step, stamp) {
+  const paths = listSources(root, step.inputs);
+  const fingerprint = takeFingerprint(root, paths);
+  const known = stamp.steps[step.name];
+  const hasOutput = existsSync(join(root, step.output));
+  if (hasOutput && known?.fingerprint === fingerprint) return null;
+  const content = hashContent(root, paths);
+  if (hasOutput && known?.content === content) {
+    known.fingerprint = fingerprint;
+    stamp.touched = true;
+    return null;
+  }
+  return { fingerprint, content };
+}
+
+/** A package as it is installed from a registry carries its build and no sources to compare it with. */
+function isInstalledPackage(root) {
+  return !existsSync(join(root, 'tsconfig.json')) && existsSync(join(root, 'dist/cli/main.js'));
+}
+
+function isBuilt(root) {
+  if (isInstalledPackage(root)) return true;
+  const stamp = readStamp(root);
+  const stale = STEPS.some((step) => examineStep(root, step, stamp) !== null);
+  if (!stale && stamp.touched) {
+    delete stamp.touched;
+    writeStamp(root, stamp);
+  }
+  return !stale;
+}
+
+/** Packages are there and not older than the lock file; a lock file that was only touched is told by its content. */
+function isInstalled(root) {
+  if (isInstalledPackage(root)) return true;
+  const lock = statSync(join(root, 'package-lock.json'), { throwIfNoEntry: false });
+  if (lock === undefined) return existsSync(join(root, 'node_modules'));
+  const installed = statSync(join(root, 'node_modules/.package-lock.json'), { throwIfNoEntry: false });
+  if (installed === undefined) return false;
+  return installed.mtimeMs >= lock.mtimeMs || readInstalledLock(root) === hashContent(root, ['package-lock.json']);
+}
+
+function readInstalledLock(root) {
+  try {
+    return readFileSync(join(root, 'node_modules/.astrid-lock'), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+// ------------------------------------------------------------------------------------------------- one at a time
+
+/** True while the process that wrote a lock file lives. EPERM: it lives and is somebody else's. */
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** Pids of other living processes that hold or want the lock; files of dead ones are removed on the way. */
+function listOthers(directory, prefix) {
+  const others = [];
+  for (const name of readdirSync(directory)) {
+    const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : Number.NaN;
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    if (isAlive(pid)) others.push(pid);
+    else rmSync(join(directory, name), { force: true });
+  }
+  return others;
+}
+
+/**
+ * Holds the build lock while `work` runs. Each contender makes a file named after its pid and then looks for others:
+ * of two that come at once, at least one sees the other and steps back. A file of a dead process counts for nothing,
+ * so a crash cannot leave a lock behind, and no contender ever removes the file of a living one.
+ */
+export async function withBuildLock(root, work, onWait) {
+  const directory = join(root, 'dist');
+  const prefix = '.lock.';
+  const own = join(directory, prefix + process.pid);
+  mkdirSync(directory, { recursive: true });
+  const deadline = Date.now() + LOCK_WAIT_MS;
+  for (let told = false; ; ) {
+    if (listOthers(directory, prefix).length === 0) {
+      // A file with our own pid is a dead namesake's.
+      rmSync(own, { force: true });
+      writeFileSync(own, '', { flag: 'wx' });
+      if (listOthers(directory, prefix).length === 0) break;
+      unlinkSync(own);
+    }
+    if (Date.now() > deadline) throw new SetupError(`another build holds ${directory} for too long`);
+    if (!told) onWait?.();
+    told = true;
+    // Uneven, so that two which stepped back do not meet again.
+    await new Promise((resolve) => setTimeout(resolve, LOCK_LOOK_MS * (0.5 + Math.random())));
+  }
+  try {
+    return await work();
+  } finally {
+    unlinkSync(own);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------ the steps
+
+/** Runs a program with its output on our standard error: standard output belongs to the command. */
+function runProgram(root, file, args, env = process.env) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { cwd: root, env, stdio: ['ignore', 2, 2] });
+    child.once('error', reject);
+    child.once('exit', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new SetupError(`${[file, ...args].join(' ')} ended with ${signal ?? `exit code ${code}`}`));
+    });
+  });
+}
+
+async function installPackages(root) {
+  // Scripts stay off: no package of ours needs one, and a script of a dependency would run as the user.
+  await runProgram(root, 'npm', ['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund']);
+  writeFileSync(join(root, 'node_modules/.astrid-lock'), hashContent(root, ['package-lock.json']));
+}
+
+async function compileTypeScript(root) {
+  await runProgram(root, process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root]);
+}
+
+async function bundleWorker(root) {
+  const { build } = await import(pathToFileURL(join(root, 'node_modules/esbuild/lib/main.js')).href);
+  await build({
+    entryPoints: [join(root, 'worker/main.ts')],
+    outfile: join(root, 'dist/worker/worker.bundle.mjs'),
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'warning',
+    // Bundled CommonJS packages still ask for `require`.
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  });
+}
+
+async function buildCapsules(root) {
+  const { buildAll } = await import(pathToFileURL(join(root, 'dist/cli/build/build-all.js')).href);
+  await buildAll({ sourceDir: join(root, 'capsules'), outDir: join(root, 'dist/capsules') });
+}
+
+/** `building: NAME … 5.1 s`. A terminal sees the first half at once; a log gets the line whole. */
+async function report(what, work) {
+  const started = Date.now();
+  const terminal = process.stderr.isTTY === true;
+  if (terminal) process.stderr.write(`${what} …`);
+  try {
+    await work();
+  } finally {
+    const took = `${((Date.now() - started) / 1000).toFixed(1)} s\n`;
+    process.stderr.write(terminal ? ` ${took}` : `${what} … ${took}`);
+  }
+}
+
+/** Installs and builds whatever is stale. Quiet when nothing is. Throws SetupError with one clear line. */
+export async function buildAll(root = ROOT) {
+  if (isInstalled(root) && isBuilt(root)) return;
+  const onWait = () => process.stderr.write('waiting for another build …\n');
+  await withBuildLock(
+    root,
+    async () => {
+      // Looked at again: whoever held the lock before may have done it all.
+      if (!isInstalled(root)) await report('installing packages', () => installPackages(root));
+      for (const step of STEPS) {
+        const stamp = readStamp(root);
+        const fresh = examineStep(root, step, stamp);
+        if (fresh === null) continue;
+        await report(`building: ${step.name}`, () => step.run(root));
+        stamp.steps[step.name] = fresh;
+        writeStamp(root, stamp);
+      }
+    },
+    onWait,
+  );
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) return;
+  throw new SetupError(`Node ${NODE_MIN.join('.')} or newer is needed, this is ${process.versions.node}`);
+}
+
+function fail(error) {
+  const text = error instanceof SetupError ? error.message : (error.stack ?? String(error));
+  process.stderr.write(`astrid: ${text}\n`);
+  process.exitCode = EXIT_FAILED;
+}
+
+/** Installs, builds, and runs the compiled program in this process. */
+export async function launch(argv) {
+  try {
+    checkNode();
+    await buildAll();
+  } catch (error) {
+    fail(error);
+    return;
+  }
+  const { main } = await import(pathToFileURL(join(ROOT, 'dist/cli/main.js')).href);
+  await main(argv);
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  try {
+    checkNode();
+    if (process.argv[2] !== 'build' || process.argv.length > 3) throw new SetupError('usage: node cli/setup.mjs build');
+    await buildAll();
+  } catch (error) {
+    fail(error);
+  }
+}

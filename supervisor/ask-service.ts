@@ -1,0 +1,40 @@
+import type { ApprovalMode } from '../abi/control.js';
+import type { Approvals } from './gate/approvals.js';
+import { requestApproval } from './gate/request-approval.js';
+import type { Sessions } from './sessions.js';
+import type { CallContext } from './syscalls/handler.js';
+import type { ApprovalRequest, AskService } from './syscalls/people.js';
+
+/** Lets a capsule ask a person in its own words, with the session's mode and while its clock stands still. */
+export class KernelAsk implements AskService {
+  readonly #approvals: Approvals;
+  readonly #sessions: Sessions;
+  readonly #defaultMode: ApprovalMode;
+
+  constructor(approvals: Approvals, sessions: Sessions, defaultMode: ApprovalMode) {
+    this.#approvals = approvals;
+    this.#sessions = sessions;
+    this.#defaultMode = defaultMode;
+  }
+
+  async ask(request: ApprovalRequest, context: CallContext): Promise<{ approved: boolean; decision: string }> {
+    const { actor, capsule, cancel } = context;
+    const session = actor.session === null ? null : this.#sessions.find(actor.session);
+    context.setWaiting('approval request_approval');
+    context.pauseClock();
+    try {
+      return await requestApproval(this.#approvals, {
+        ...request,
+        principal: actor.principal,
+        capsule,
+        session: actor.session,
+        mode: session?.mode ?? this.#defaultMode,
+        cancel,
+        ...(session === null ? {} : { scope: session.workspace }),
+      });
+    } finally {
+      context.resumeClock();
+      context.setWaiting('');
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { LoggedEvent } from '../abi/audit/protocol.js';
+import type { AuditEvent } from '../abi/audit-event.js';
+import type { StatusResult } from '../abi/control.js';
+import { Fault } from '../abi/errno.js';
+import { AuditClient } from './audit-client.js';
+import { AuditSummary } from './audit-summary.js';
+import { spawnAuditor } from './auditor/spawn.js';
+import type { BootLogger } from './boot-steps.js';
+import { ignoreMissing, writePrivate } from './control/listener.js';
+import type { AuditPort } from './dispatch.js';
+import type { Home } from './home.js';
+
+const SUMMARY_FLUSH_MS = 250;
+
+/** The audit as the kernel uses it: floods are summarised on the way, and followers see what is in the log. */
+export class AuditTrail implements AuditPort {
+  readonly #client: AuditClient;
+  readonly #summary: AuditSummary;
+  readonly #followers: Set<(entry: LoggedEvent) => void>;
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(client: AuditClient, followers: Set<(entry: LoggedEvent) => void>) {
+    this.#client = client;
+    this.#followers = followers;
+    this.#summary = new AuditSummary({ now: Date.now, emit: (event) => client.record(event) });
+    this.#timer = setInterval(() => this.#summary.flushDue(), SUMMARY_FLUSH_MS);
+  }
+
+  /** Starts the auditor. Throws bad_log when its log does not go on from what this supervisor saw last. */
+  static async open(home: Home, logger: BootLogger): Promise<AuditTrail> {
+    const followers = new Set<(entry: LoggedEvent) => void>();
+    const origin = await readOrigin(home);
+    const client = new AuditClient({
+      spawn: () => spawnAuditor({ logDir: home.auditLog, keyPath: home.auditKey, pubPath: home.auditPub, origin }),
+      checkpointPath: home.checkpoint,
+      publicKeyPath: home.auditPub,
+      onEntry: (entry) => {
+        for (const follower of followers) follower(entry);
+      },
+      onStateChange: (state, fault) => {
+        if (state === 'up') logger.info({ state }, 'auditor');
+        else logger.error({ state, reason: fault?.message }, 'auditor');
+      },
+      now: Date.now,
+    });
+    const { treeSize, recovered } = await client.start();
+    logger.info({ treeSize, ...recovered }, 'audit log opened');
+    return new AuditTrail(client, followers);
+  }
+
+  async append(event: AuditEvent): Promise<void> {
+    // What was summarised so far comes before it: an effect is never logged ahead of the reads that led to it.
+    this.#summary.flushSession(event.session);
+    await this.#client.append(event);
+  }
+
+  record(event: AuditEvent): void {
+    this.#summary.add(event);
+  }
+
+  tail(lines: number): Promise<LoggedEvent[]> {
+    return this.#client.tail(lines);
+  }
+
+  follow(onEntry: (entry: LoggedEvent) => void): () => void {
+    this.#followers.add(onEntry);
+    return () => void this.#followers.delete(onEntry);
+  }
+
+  status(): StatusResult['auditor'] {
+    return { pid: this.#client.pid, state: this.#client.state, treeSize: this.#client.treeSize };
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#summary.flushAll();
+    await this.#client.close();
+  }
+}
+
+/** The log's name in its checkpoints, chosen once per home. */
+async function readOrigin(home: Home): Promise<string> {
+  const path = `${home.auditLog}.origin`;
+  const known = await readFile(path, 'utf8').catch(ignoreMissing);
+  if (known === undefined) {
+    const origin = `astrid.local/${randomBytes(8).toString('hex')}`;
+    await writePrivate(path, origin);
+    return origin;
+  }
+  if (!/^astrid\.local\/[0-9a-f]{16}$/.test(known))
+    throw new Fault('bad_log', 'var/audit.origin is damaged', { field: 'origin' });
+  return known;
+}

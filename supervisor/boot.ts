@@ -1,0 +1,306 @@
+import { unlink } from 'node:fs/promises';
+import type { SessionRow } from '../abi/control.js';
+import type { Fault } from '../abi/errno.js';
+import { LIMITS } from '../abi/limits.js';
+import { LAG_TOPIC, Router } from '../bus/router.js';
+import { KernelAsk } from './ask-service.js';
+import { AuditTrail } from './audit-trail.js';
+import { type BootLogger, BootSteps } from './boot-steps.js';
+import { BusPort } from './bus-port.js';
+import { syncBuiltins } from './capsule/builtins.js';
+import { type CapsuleProblem, CapsuleStore } from './capsule/store.js';
+import { type Config, loadConfig } from './config.js';
+import type { KernelFace } from './control/kernel-face.js';
+import { ControlListener, ignoreMissing, writePrivate } from './control/listener.js';
+import { makeControlHandlers } from './control/methods.js';
+import { Delivery } from './delivery.js';
+import { Dispatcher } from './dispatch.js';
+import { KernelFiles } from './files-service.js';
+import { Approvals } from './gate/approvals.js';
+import { Gate, makeLayers } from './gate/gate.js';
+import { type Home, openHome, openPrincipalHome } from './home.js';
+import { takeInstanceLock } from './instance-lock.js';
+import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
+import { LogBook } from './log-book.js';
+import { openPool, type Pool } from './pool/pool.js';
+import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
+import { ProcessTable } from './process-table.js';
+import { Sessions } from './sessions.js';
+import { KvStore } from './storage/kv.js';
+import { openStore, type Store } from './storage/store.js';
+import { makeHandlers } from './syscalls/handlers.js';
+import { UplinkPort } from './uplink-port.js';
+
+export interface BootOptions {
+  readonly home: string;
+  readonly version: string;
+  /** Directory with `<name>/Capsule.toml` and `<name>/<name>.wasm` of the capsules that ship with the system. */
+  readonly builtins: string;
+  readonly workerBundle: string;
+  /** Where programs are looked for, as in PATH. */
+  readonly searchPath: string;
+  readonly logger: BootLogger;
+  readonly requestStop: (why: string) => void;
+}
+
+export interface Kernel {
+  readonly problems: readonly CapsuleProblem[];
+  stop(): Promise<void>;
+}
+
+const PRINCIPAL = 'default';
+const LAG_REPORT_MS = 10_000;
+
+/** What the first half of boot opens: everything below the capsules. */
+interface Ground {
+  readonly home: Home;
+  readonly config: Config;
+  readonly store: Store;
+  readonly pool: Pool;
+  readonly audit: AuditTrail;
+  readonly logs: LogBook;
+  readonly tools: HostTools;
+  readonly jailMissing: Fault | null;
+}
+
+/** Starts everything in a fixed, logged order. A step that fails undoes the ones before it and says why. */
+export async function bootKernel(options: BootOptions): Promise<Kernel> {
+  const steps = new BootSteps(options.logger);
+  try {
+    return await bootSteps(options, steps);
+  } catch (error) {
+    await steps.walkBack();
+    throw error;
+  }
+}
+
+async function openGround(options: BootOptions, steps: BootSteps): Promise<Ground> {
+  const home = await steps.run('home', () => openHome(options.home));
+  await steps.run(
+    'lock',
+    () => takeInstanceLock(home.root, home.socket),
+    (release) => release(),
+  );
+  const config = await steps.run('config', () => loadConfig(home.config));
+  const audit = await steps.run(
+    'auditor',
+    () => AuditTrail.open(home, options.logger),
+    (trail) => trail.close(),
+  );
+  const store = await steps.run(
+    'store',
+    () => openStore(home.state),
+    (opened) => opened.close(),
+  );
+  const pool = await steps.run(
+    'pool',
+    () => openPool(),
+    (opened) => opened.close(),
+  );
+  const { log } = await steps.run('principal', () => openPrincipalHome(home, PRINCIPAL));
+  const logs = await steps.run(
+    'logs',
+    () => new LogBook(log),
+    (book) => book.close(),
+  );
+  const tools = await steps.run('tools', () => findHostTools(options.searchPath));
+  const jailMissing = await steps.run('jail', () => probeJail(tools, options.workerBundle));
+  return { home, config, store, pool, audit, logs, tools, jailMissing };
+}
+
+async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel> {
+  const ground = await openGround(options, steps);
+  const { home, config, store, pool, audit, logs } = ground;
+  await audit.append(kernelEvent('supervisor.start', options.version, 'done', `pid ${process.pid}`));
+  steps.run(
+    'stopped entry',
+    () => undefined,
+    () => audit.append(kernelEvent('supervisor.stop', options.version, 'done', 'orderly')),
+  );
+
+  const sessions = new Sessions(sessionStore(store));
+  const files = await steps.run(
+    'files',
+    () => new KernelFiles(home, sessions),
+    (opened) => opened.close(),
+  );
+  const onFault = (fault: Fault) =>
+    options.logger.error({ code: fault.code, reason: fault.message, stack: fault.stack }, 'internal');
+  const approvals = await steps.run(
+    'approvals',
+    () => {
+      const records = { table: store.records('approvals'), write: <T>(work: () => T) => store.write(work) };
+      return new Approvals({ store: records, someoneListens: (id) => sessions.someoneListens(id), onFault });
+    },
+    (made) => made.close(),
+  );
+  const modeOf = (session: string | null) =>
+    (session === null ? null : sessions.find(session))?.mode ?? config.approval.mode;
+  const gate = new Gate({ layers: makeLayers(config, approvals), approvals, modeOf, onInternal: onFault });
+
+  const capsules = new CapsuleStore({ home: home.root, worker: pool });
+  const { synced, problems } = await steps.run('builtins', () =>
+    syncBuiltins({ store: capsules, worker: pool, directory: options.builtins, principal: PRINCIPAL }),
+  );
+  const builtins = new Map(
+    synced.filter(({ action }) => action !== 'kept').map(({ capsule }) => [capsule.name, capsule.hash ?? '']),
+  );
+
+  const lags = new Map<string, number>();
+  const router = new Router({ onLag: (id, count) => void lags.set(id, (lags.get(id) ?? 0) + count) });
+  const processOf = (name: string) => table.get(name);
+  const delivery = new Delivery({
+    processOf,
+    publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
+    log: (capsule, message) => logs.write(capsule, 'warn', message),
+  });
+  const bus: BusPort = new BusPort({ router, delivery, processOf });
+  const people = new KernelAsk(approvals, sessions, config.approval.mode);
+  const handlers = makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people });
+  const dispatcher = new Dispatcher({ handlers, gate, audit, now: Date.now, onInternal: onFault });
+  const hooks = makeProcessHooks({
+    program: { tools: ground.tools, workerBundle: options.workerBundle },
+    store: capsules,
+    router,
+    dispatcher,
+    audit,
+    logs,
+    publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
+  });
+  const { jailMissing } = ground;
+  const table: ProcessTable = new ProcessTable({
+    store: capsules,
+    config,
+    hooks,
+    builtins,
+    jailMissing,
+    principal: PRINCIPAL,
+    socketPath: home.socket,
+  });
+  const found = await steps.run(
+    'capsules',
+    () => table.startAll(),
+    () => table.stopAll(),
+  );
+  const all = [...problems, ...found];
+  for (const { name, fault } of all) {
+    logs.write(name, 'error', `does not start: ${fault.code}: ${fault.message}`);
+    options.logger.error({ capsule: name, code: fault.code, reason: fault.message }, 'capsule does not start');
+  }
+
+  const uplinks = new UplinkPort(router, bus);
+  const startedAt = performance.now();
+  const face = makeFace({
+    options,
+    steps,
+    ground,
+    table,
+    sessions,
+    approvals,
+    files,
+    uplinks,
+    startedAt,
+    clients: () => listener.clientCount,
+  });
+  const listener: ControlListener = new ControlListener({
+    socketPath: home.socket,
+    tokenPath: home.token,
+    version: options.version,
+    handlers: makeControlHandlers(face),
+    onRejected: (why) => options.logger.error({ reason: why }, 'client rejected'),
+  });
+  await steps.run(
+    'listener',
+    () => listener.open(),
+    () => listener.close(),
+  );
+  await steps.run(
+    'ticks',
+    () => startTicks(bus, lags),
+    (stop) => stop(),
+  );
+  bus.publishKernel('astrid.v1.capsules_loaded', { type: 'raw_json', status: 'ready' }, KERNEL_ACTOR);
+  await steps.run(
+    'ready',
+    () => writePrivate(home.ready, `${process.pid}\n`),
+    () => unlink(home.ready).catch(ignoreMissing),
+  );
+  return { problems: all, stop: () => steps.walkBack() };
+}
+
+function sessionStore(store: Store) {
+  const table = store.records('sessions');
+  return {
+    get: (id: string) => table.get(id),
+    put: (id: string, session: unknown) => store.write(() => table.put(id, session)),
+    all: () => [...table.all()].map(([, session]) => session),
+  };
+}
+
+interface FaceParts {
+  readonly options: BootOptions;
+  readonly steps: BootSteps;
+  readonly ground: Ground;
+  readonly table: ProcessTable;
+  readonly sessions: Sessions;
+  readonly approvals: Approvals;
+  readonly files: KernelFiles;
+  readonly uplinks: UplinkPort;
+  readonly startedAt: number;
+  readonly clients: () => number;
+}
+
+function makeFace(parts: FaceParts): KernelFace {
+  const { options, ground, table, sessions, approvals, files, uplinks } = parts;
+  const { audit, logs, home, config } = ground;
+  return {
+    defaultMode: config.approval.mode,
+    status: () => ({
+      pid: process.pid,
+      version: options.version,
+      uptimeMs: Math.round(performance.now() - parts.startedAt),
+      home: home.root,
+      capsules: {
+        total: table.all().length,
+        ready: table.all().filter((capsule) => capsule.isReady).length,
+        failed: table.all().filter((capsule) => capsule.state === 'failed').length,
+      },
+      clients: parts.clients(),
+      sessions: sessions.list().length,
+      pendingApprovals: approvals.pendingCount,
+      auditor: audit.status(),
+      boot: parts.steps.taken,
+    }),
+    requestStop: options.requestStop,
+    recordOperator: async (action, resource, client, session) => {
+      const more = { layer: 'operator', session: session ?? null } as const;
+      await audit.append(kernelEvent(action, resource, 'accepted', client, more));
+    },
+    processes: table,
+    logs,
+    sessions: {
+      get: (id) => sessions.get(id),
+      list: () => sessions.list() satisfies Omit<SessionRow, 'resumed'>[],
+      open: (request) => sessions.open(request),
+      addListener: (id) => sessions.addListener(id),
+    },
+    bus: uplinks,
+    approvals,
+    files,
+    audit,
+  };
+}
+
+/** The kernel's own clockwork: watchdog ticks (ABI reference 5.8), and losses told at most every ten seconds. */
+function startTicks(bus: BusPort, lags: Map<string, number>): () => void {
+  const tick = setInterval(() => bus.publishKernel('astrid.v1.watchdog.tick', {}, KERNEL_ACTOR), LIMITS.watchdogTickMs);
+  const lag = setInterval(() => {
+    const total = [...lags.values()].reduce((sum, count) => sum + count, 0);
+    lags.clear();
+    if (total > 0) bus.publishKernel(LAG_TOPIC, { lagged_count: total }, KERNEL_ACTOR);
+  }, LAG_REPORT_MS);
+  return () => {
+    clearInterval(tick);
+    clearInterval(lag);
+  };
+}

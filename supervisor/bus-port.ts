@@ -1,0 +1,109 @@
+import { Fault } from '../abi/errno.js';
+import { encodeEnvelope } from '../bus/envelope.js';
+import type { Actor } from '../bus/message.js';
+import type { Router } from '../bus/router.js';
+import { matchAcl, matchSubscription } from '../bus/topic-match.js';
+import type { Delivery } from './delivery.js';
+import type { CapsuleProcess } from './proc/capsule-process.js';
+import type { CallContext } from './syscalls/handler.js';
+import type { BusService, HookService } from './syscalls/ipc.js';
+
+/** Topics of which a full queue loses messages first: parts of a stream, after which the whole comes anyway. */
+const LOSSY_TOPICS = ['agent.v1.stream.*', 'llm.v1.stream.*', 'astrid.v1.watchdog.*'];
+
+export interface BusParts {
+  readonly router: Router;
+  readonly delivery: Delivery;
+  readonly processOf: (capsule: string) => CapsuleProcess | undefined;
+}
+
+const isReliable = (topic: string) => !LOSSY_TOPICS.some((pattern) => matchSubscription(pattern, topic));
+
+/** The bus calls of capsules, and the kernel's own messages, over the router and the delivery to interceptors. */
+export class BusPort implements BusService, HookService {
+  readonly #parts: BusParts;
+
+  constructor(parts: BusParts) {
+    this.#parts = parts;
+  }
+
+  publish(capsule: string, topic: string, payload: Buffer, { actor }: CallContext): undefined | Promise<void> {
+    return this.#publish(capsule, topic, payload, payload.length, actor);
+  }
+
+  /** A message of the kernel (source nil): no access list, no rate. */
+  publishKernel(topic: string, payload: unknown, actor: Actor): void {
+    void this.#publish(null, topic, payload, 0, actor);
+  }
+
+  /** What an uplink says for a person: attributed as claimed. */
+  publishFor(endpoint: string, topic: string, payload: unknown, actor: Actor): undefined | Promise<void> {
+    return this.#publish(endpoint, topic, payload, 0, actor);
+  }
+
+  mayPublish(capsule: string, topic: string): boolean {
+    const patterns = this.#parts.processOf(capsule)?.spec.manifest.publish ?? [];
+    return patterns.some((pattern) => matchAcl(pattern, topic));
+  }
+
+  maySubscribe(capsule: string, pattern: string): boolean {
+    const patterns = this.#parts.processOf(capsule)?.spec.manifest.subscribe ?? [];
+    return patterns.some((entry) => matchAcl(entry, pattern));
+  }
+
+  subscribe(capsule: string, pattern: string): number {
+    const handle = this.#parts.router.subscribe(capsule, pattern, { checkAcl: true });
+    this.#parts.processOf(capsule)?.patterns.set(handle, pattern);
+    return handle;
+  }
+
+  unsubscribe(capsule: string, handle: number): void {
+    const automatic = this.#parts.processOf(capsule)?.automaticHandles ?? 0;
+    if (handle <= automatic)
+      throw new Fault('bad_handle', 'an automatic handle cannot be given back', { field: 'handle' });
+    this.#parts.router.unsubscribe(capsule, handle);
+    this.#parts.processOf(capsule)?.patterns.delete(handle);
+  }
+
+  patternOf(capsule: string, handle: number): string {
+    return this.#parts.processOf(capsule)?.patterns.get(handle) ?? `handle ${handle}`;
+  }
+
+  poll(capsule: string, handle: number): Buffer {
+    return encodeEnvelope(this.#parts.router.poll(capsule, handle));
+  }
+
+  onReady(capsule: string, handle: number, wake: () => void): () => void {
+    return this.#parts.router.onReady(capsule, handle, wake);
+  }
+
+  /** Every ready capsule but the caller whose interceptor matches; two matches in one are two calls. */
+  async trigger(topic: string, payload: unknown, context: CallContext): Promise<unknown[]> {
+    const bytes = Buffer.from(JSON.stringify(payload));
+    const waiters = new Set([...context.waiters, context.capsule]);
+    const calls = this.#parts.router.matchInterceptors(topic).map(async (match) => {
+      const process = this.#parts.processOf(match.endpoint);
+      if (process === undefined || !process.isReady || process.name === context.capsule) return undefined;
+      if (waiters.has(process.name)) {
+        throw new Fault('timed_out', `a cycle: ${topic} would wait for a capsule that waits for this call`);
+      }
+      return this.#parts.delivery.callHook(process, match, bytes, { actor: context.actor, waiters });
+    });
+    const outputs = await Promise.all(calls);
+    return outputs.filter((output) => output !== undefined && output !== null);
+  }
+
+  #publish(
+    from: string | null,
+    topic: string,
+    payload: unknown,
+    bytes: number,
+    actor: Actor,
+  ): undefined | Promise<void> {
+    const { router, delivery } = this.#parts;
+    const { message, interceptors } = router.publish(from, topic, payload, bytes, actor, {
+      reliable: isReliable(topic),
+    });
+    return delivery.deliver(message, interceptors);
+  }
+}

@@ -1,0 +1,78 @@
+import type {
+  ApprovalDecision,
+  ApprovalMode,
+  ApprovalRow,
+  BusEventRow,
+  CommitResult,
+  DiffRow,
+  LogRow,
+  ProcessRow,
+  RollbackResult,
+  SessionRow,
+  StatusResult,
+} from '../../abi/control.js';
+import type { Fault } from '../../abi/errno.js';
+import type { Actor } from '../../bus/message.js';
+
+interface ControlledProcess {
+  readonly name: string;
+  end(reason: Fault, signal: 'SIGTERM'): void;
+  restart(): Promise<void>;
+}
+
+interface SessionFace {
+  readonly id: string;
+  readonly principal: string;
+}
+
+/** What the control methods may ask of the kernel; they see no service directly. */
+export interface KernelFace {
+  readonly defaultMode: ApprovalMode;
+  status(): StatusResult;
+  requestStop(why: string): void;
+  /** Resolves when the auditor has it; an operator's action that cannot be written down does not happen. */
+  recordOperator(action: string, resource: string, client: string, session?: string): Promise<void>;
+  readonly processes: { rows(): ProcessRow[]; find(target: string): ControlledProcess };
+  readonly logs: {
+    tail(capsule: string | undefined, lines: number): LogRow[];
+    follow(onRow: (row: LogRow) => void): () => void;
+  };
+  readonly sessions: {
+    get(id: string): SessionFace;
+    list(): Omit<SessionRow, 'resumed'>[];
+    open(request: {
+      id: string | undefined;
+      workspace: string;
+      mode: ApprovalMode | undefined;
+      defaultMode: ApprovalMode;
+      principal: string;
+      now: number;
+    }): Promise<{ session: SessionFace; row: SessionRow }>;
+    addListener(id: string): () => void;
+  };
+  readonly bus: {
+    publish(topic: string, payload: unknown, actor: Actor): void | Promise<void>;
+    subscribe(
+      client: string,
+      session: string,
+      patterns: readonly string[],
+      send: (row: BusEventRow) => void,
+      onCancel: (release: () => void) => void,
+    ): void;
+  };
+  readonly approvals: {
+    list(session?: string): ApprovalRow[];
+    follow(session: string, onRow: (row: ApprovalRow) => void): () => void;
+    answer(id: string, decision: ApprovalDecision, by: string): Promise<ApprovalRow>;
+    recheckListeners(): void;
+  };
+  readonly files: {
+    diff(session: string, paths: readonly string[] | undefined): Promise<DiffRow[]>;
+    commit(session: string, paths: readonly string[] | undefined): Promise<CommitResult>;
+    rollback(session: string, paths: readonly string[] | undefined): Promise<RollbackResult>;
+  };
+  readonly audit: {
+    tail(lines: number): Promise<readonly { index: number }[]>;
+    follow(onEntry: (entry: { index: number }) => void): () => void;
+  };
+}

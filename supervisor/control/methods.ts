@@ -1,0 +1,122 @@
+import { realpath, stat } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import { type ApprovalMode, type BusEventRow, CLIENT_TOPICS, type StatusResult } from '../../abi/control.js';
+import { Fault } from '../../abi/errno.js';
+import type { ClientContext, ControlHandlers, EventSink } from './handlers.js';
+import type { KernelFace } from './kernel-face.js';
+
+const PRINCIPAL = 'default';
+
+/** What each control method does, over the narrow face of the kernel. Complete by type: a method without a handler does not compile. */
+export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
+  return {
+    status: (): StatusResult => kernel.status(),
+    ps: () => kernel.processes.rows(),
+    kill: async ({ target }, { client }) => {
+      const process = kernel.processes.find(target);
+      await kernel.recordOperator('capsule.kill', process.name, client);
+      process.end(new Fault('crashed', `killed by the operator (${client})`), 'SIGTERM');
+      return { capsule: process.name };
+    },
+    restart: async ({ target }, { client }) => {
+      const process = kernel.processes.find(target);
+      await kernel.recordOperator('capsule.restart', process.name, client);
+      await process.restart();
+      return { capsule: process.name };
+    },
+    logs: ({ capsule, lines, follow }, _client, sink) => {
+      if (capsule !== undefined) kernel.processes.find(capsule);
+      for (const row of kernel.logs.tail(capsule, lines)) sink.send(row);
+      if (!follow) return sink.end();
+      sink.onCancel(
+        kernel.logs.follow((row) => {
+          if (capsule === undefined || row.capsule === capsule) sink.send(row);
+        }),
+      );
+    },
+    'session.open': (params, client) => openSession(kernel, params, client),
+    'session.list': () => kernel.sessions.list().map((session) => ({ ...session, resumed: false })),
+    'bus.subscribe': ({ session, patterns }, { client }, sink) => {
+      kernel.sessions.get(session);
+      return kernel.bus.subscribe(client, session, patterns, (row: BusEventRow) => sink.send(row), sink.onCancel);
+    },
+    'bus.publish': ({ session, topic, payload }) => {
+      if (!CLIENT_TOPICS.includes(topic)) {
+        throw new Fault('capability_missing', `an uplink may publish on ${CLIENT_TOPICS.join(', ')}`, {
+          field: 'topic',
+        });
+      }
+      const { principal } = kernel.sessions.get(session);
+      return kernel.bus.publish(topic, payload, { principal, attribution: 'claimed', session });
+    },
+    'approvals.list': ({ session }) => kernel.approvals.list(session),
+    'approvals.follow': ({ session }, _client, sink) => {
+      kernel.sessions.get(session);
+      sink.onCancel(kernel.approvals.follow(session, (row) => sink.send(row)));
+    },
+    'approvals.answer': async ({ id, decision }, { client }) => {
+      await kernel.recordOperator('approval.answer', `${id} ${decision}`, client);
+      return kernel.approvals.answer(id, decision, client);
+    },
+    'overlay.diff': ({ session, paths }) => kernel.files.diff(session, paths),
+    'overlay.commit': async ({ session, paths }, { client }) => {
+      await kernel.recordOperator('overlay.commit', paths?.join(' ') ?? '*', client, session);
+      return kernel.files.commit(session, paths);
+    },
+    'overlay.rollback': async ({ session, paths }, { client }) => {
+      await kernel.recordOperator('overlay.rollback', paths?.join(' ') ?? '*', client, session);
+      return kernel.files.rollback(session, paths);
+    },
+    'audit.tail': ({ lines, follow }, _client, sink) => tailAudit(kernel, lines, follow, sink),
+    stop: (_params, { client }) => {
+      kernel.requestStop(`asked by ${client}`);
+    },
+  };
+}
+
+async function openSession(
+  kernel: KernelFace,
+  params: { id?: string | undefined; workspace: string; mode?: ApprovalMode | undefined; interactive: boolean },
+  client: ClientContext,
+) {
+  if (!isAbsolute(params.workspace))
+    throw new Fault('invalid_argument', 'workspace: an absolute path', { field: 'workspace' });
+  const workspace = await realpath(params.workspace).catch(() => null);
+  if (workspace === null || !(await stat(workspace)).isDirectory()) {
+    throw new Fault('not_found', 'workspace: there is no such directory', { field: 'workspace' });
+  }
+  const { session, row } = await kernel.sessions.open({
+    id: params.id,
+    workspace,
+    mode: params.mode,
+    defaultMode: kernel.defaultMode,
+    principal: PRINCIPAL,
+    now: Date.now(),
+  });
+  await kernel.recordOperator(row.resumed ? 'session.resume' : 'session.open', workspace, client.client, session.id);
+  if (params.interactive) {
+    const release = kernel.sessions.addListener(session.id);
+    client.onClose(() => {
+      release();
+      kernel.approvals.recheckListeners();
+    });
+  }
+  return row;
+}
+
+async function tailAudit(kernel: KernelFace, lines: number, follow: boolean, sink: EventSink): Promise<void> {
+  // Following starts before the tail is read, so that nothing falls between; what both have is sent once.
+  const early: { index: number }[] = [];
+  let next = -1;
+  const send = (entry: { index: number }) => {
+    if (entry.index < next) return;
+    next = entry.index + 1;
+    sink.send(entry);
+  };
+  if (follow) sink.onCancel(kernel.audit.follow((entry) => (next < 0 ? void early.push(entry) : send(entry))));
+  const tail = await kernel.audit.tail(lines);
+  next = 0;
+  for (const entry of tail) send(entry);
+  for (const entry of early) send(entry);
+  if (!follow) sink.end();
+}

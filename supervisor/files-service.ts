@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import type { CommitResult, DiffRow, RollbackResult } from '../abi/control.js';
+import { LIMITS } from '../abi/limits.js';
+import type { Actor } from '../bus/message.js';
+import { type Home, openPrincipalHome } from './home.js';
+import type { Sessions } from './sessions.js';
+import { type FilesService, noWorkspace } from './syscalls/fs.js';
+import { commitOverlay } from './vfs/commit.js';
+import { diffOverlay } from './vfs/diff.js';
+import { DirectMount } from './vfs/direct-mount.js';
+import { openRoot } from './vfs/held-dir.js';
+import type { Mount } from './vfs/mount.js';
+import type { GuestPath } from './vfs/path.js';
+import { previewWrite } from './vfs/preview.js';
+import { type ByteQuota, measureTreeBytes, StorageQuota } from './vfs/quota.js';
+import { rollbackOverlay } from './vfs/rollback.js';
+import { openSessionFiles, type SessionFiles } from './vfs/session-files.js';
+
+interface PrincipalMounts {
+  readonly home: DirectMount;
+  readonly tmp: DirectMount;
+}
+
+/** The mounts of every session and principal, opened when first used and kept until shutdown. */
+export class KernelFiles implements FilesService {
+  readonly #home: Home;
+  readonly #sessions: Sessions;
+  readonly #bySession = new Map<string, Promise<SessionFiles>>();
+  readonly #byPrincipal = new Map<string, Promise<PrincipalMounts>>();
+  readonly #quotas = new Map<string, Promise<ByteQuota>>();
+
+  constructor(home: Home, sessions: Sessions) {
+    this.#home = home;
+    this.#sessions = sessions;
+  }
+
+  scopeOf(path: GuestPath, { session }: Actor): string | undefined {
+    return path.scheme === 'cwd' && session !== null ? this.#sessions.find(session)?.workspace : undefined;
+  }
+
+  async mountFor(path: GuestPath, actor: Actor): Promise<Mount> {
+    if (actor.session !== null) return (await this.#sessionFiles(actor.session)).mount(path);
+    if (path.scheme === 'cwd') throw noWorkspace();
+    return (await this.#principalMounts(actor.principal))[path.scheme];
+  }
+
+  async previewWrite(path: GuestPath, content: Buffer, actor: Actor): Promise<string[]> {
+    return previewWrite(await this.mountFor(path, actor), path, content);
+  }
+
+  async diff(session: string, paths: readonly string[] | undefined): Promise<DiffRow[]> {
+    return diffOverlay((await this.#sessionFiles(session)).overlay, paths);
+  }
+
+  async commit(session: string, paths: readonly string[] | undefined): Promise<CommitResult> {
+    return commitOverlay((await this.#sessionFiles(session)).overlay, paths);
+  }
+
+  async rollback(session: string, paths: readonly string[] | undefined): Promise<RollbackResult> {
+    return rollbackOverlay((await this.#sessionFiles(session)).overlay, paths);
+  }
+
+  async close(): Promise<void> {
+    const sessions = await Promise.allSettled(this.#bySession.values());
+    for (const opened of sessions) if (opened.status === 'fulfilled') await opened.value.close();
+    const principals = await Promise.allSettled(this.#byPrincipal.values());
+    for (const opened of principals) {
+      if (opened.status !== 'fulfilled') continue;
+      await opened.value.home.close();
+      await opened.value.tmp.close();
+    }
+  }
+
+  #sessionFiles(id: string): Promise<SessionFiles> {
+    return openOnce(this.#bySession, id, async () => {
+      const { principal, workspace } = this.#sessions.get(id);
+      const { root, tmp } = await openPrincipalHome(this.#home, principal);
+      return openSessionFiles({
+        workspace,
+        stateDir: join(this.#home.overlays, id),
+        homeDir: root,
+        tmpDir: tmp,
+        quota: await this.#quotaOf(principal),
+        protectedDirs: [this.#home.root],
+      });
+    });
+  }
+
+  #principalMounts(principal: string): Promise<PrincipalMounts> {
+    return openOnce(this.#byPrincipal, principal, async () => {
+      const { root, tmp } = await openPrincipalHome(this.#home, principal);
+      const quota = await this.#quotaOf(principal);
+      const home = new DirectMount('home', await openRoot(root, 'home'), quota);
+      return { home, tmp: new DirectMount('tmp', await openRoot(tmp, 'tmp'), quota) };
+    });
+  }
+
+  #quotaOf(principal: string): Promise<ByteQuota> {
+    return openOnce(this.#quotas, principal, async () => {
+      const { root } = await openPrincipalHome(this.#home, principal);
+      return new StorageQuota(LIMITS.storageBytesPerPrincipalMax, await measureTreeBytes(root));
+    });
+  }
+}
+
+/** Two calls at once share one opening; one that failed is tried again by the next call. */
+function openOnce<T>(cache: Map<string, Promise<T>>, key: string, open: () => Promise<T>): Promise<T> {
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const opening = open();
+  cache.set(key, opening);
+  opening.catch(() => cache.delete(key));
+  return opening;
+}

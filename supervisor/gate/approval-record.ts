@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { ApprovalRow } from '../../abi/control.js';
+import { LIMITS } from '../../abi/limits.js';
+import { cleanLines, cleanText, spellOut } from './approval-text.js';
+
+/** Bounds of approvals. Times in milliseconds. */
+export const APPROVAL_BOUNDS = {
+  /** Unanswered questions of one capsule for one principal: more are refused, or a person could not find the real one. */
+  openPerCapsuleMax: 16,
+  openMax: 1024,
+  /** Questions that one capsule may put to a person in one minute. */
+  asksPerMinuteMax: 120,
+  settledKept: 1000,
+  /** A queued question that nobody answered is void after this. */
+  queuedMsMax: 7 * 24 * 3_600_000,
+  /** An answer of `once` that nobody used, or a `deny` that nobody heard, is void after this. */
+  answeredMsMax: 24 * 3_600_000,
+  /** How far the clock may step back before records count as being from the future. */
+  clockSlackMs: 5 * 60_000,
+} as const;
+
+/** What is asked. Made by the gate for a syscall (`kernel`), or by a capsule in words of its own (`capsule`). */
+export interface Question {
+  readonly origin: 'kernel' | 'capsule';
+  readonly session: string | null;
+  readonly scope: string | undefined;
+  readonly principal: string;
+  readonly capsule: string;
+  readonly action: string;
+  readonly resource: string;
+  readonly argsHash: string;
+  readonly risk: string;
+  /** True in mode `safe`: the answer `session` is not offered. */
+  readonly onceOnly: boolean;
+  readonly detail: () => Promise<readonly string[]>;
+}
+
+const HASH = /^[0-9a-f]{64}$/;
+export const APPROVAL_ID = /^[0-9a-f]{32}$/;
+
+/**
+ * Life of a record: `pending` (someone waits) or `queued` (nobody was there) → one answer → `used` (a waiting call took
+ * it), `once` (a grant that the next identical action uses up → `used`), `session` or `denied`; without an answer →
+ * `expired`. `pending` and `queued` differ only in whether a call waits, so after a restart every `pending` is `queued`.
+ */
+const recordSchema = z.strictObject({
+  id: z.string().regex(APPROVAL_ID),
+  session: z.string().nullable(),
+  principal: z.string(),
+  capsule: z.string(),
+  action: z.string(),
+  resource: z.string(),
+  detail: z.array(z.string()),
+  risk: z.string(),
+  argsHash: z.string(),
+  binding: z.string().regex(HASH),
+  allowance: z.string().regex(HASH).nullable(),
+  onceOnly: z.boolean(),
+  createdAt: z.number(),
+  /** When the state last changed: what the bounds in time count from. */
+  changedAt: z.number(),
+  answeredBy: z.string().nullable(),
+  /** True when the answer came with no call waiting for it: a `deny` must still be told to the next try. */
+  unheard: z.boolean(),
+  state: z.enum(['pending', 'queued', 'once', 'session', 'denied', 'expired', 'used']),
+});
+
+export type ApprovalRecord = Readonly<z.infer<typeof recordSchema>>;
+export type ApprovalState = ApprovalRecord['state'];
+
+export const OPEN_STATES: readonly ApprovalState[] = ['pending', 'queued'];
+
+export function isOpen(record: ApprovalRecord): boolean {
+  return record.state === 'pending' || record.state === 'queued';
+}
+
+/** Null for anything that is not a record of ours under its own id: such a thing grants nothing. */
+export function decodeRecord(key: string, value: unknown): ApprovalRecord | null {
+  const parsed = recordSchema.safeParse(value);
+  return parsed.success && parsed.data.id === key ? parsed.data : null;
+}
+
+/**
+ * What an answer is good for, as one hash: exactly this action with these arguments. Without a scope it is bound to the
+ * session, since the same `cwd://` text means another file in another workspace. JSON keeps the fields apart.
+ */
+export function bindingOf(question: Question): string {
+  const { origin, principal, capsule, action, resource, argsHash, scope, session } = question;
+  const where = scope === undefined ? ['session', session] : ['scope', scope];
+  return hash(['binding', origin, principal, capsule, action, resource, argsHash, ...where]);
+}
+
+/** What an allowance for the session covers: the same action on exactly this resource, whatever its other arguments. */
+export function allowanceOf(
+  question: Pick<Question, 'origin' | 'session' | 'principal' | 'capsule' | 'action' | 'resource'>,
+): string {
+  const { origin, session, principal, capsule, action, resource } = question;
+  return hash(['allowance', origin, session, principal, capsule, action, resource]);
+}
+
+function hash(fields: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(fields)).digest('hex');
+}
+
+export async function makeRecord(
+  question: Question,
+  made: {
+    readonly id: string;
+    readonly now: number;
+    readonly state: 'pending' | 'queued';
+    readonly allowance: string | null;
+  },
+): Promise<ApprovalRecord> {
+  const { action, resource } = question;
+  return {
+    id: made.id,
+    session: question.session,
+    principal: question.principal,
+    capsule: question.capsule,
+    action: cleanText(action, LIMITS.approvalActionCharsMax),
+    resource: cleanText(resource, LIMITS.approvalResourceCharsMax),
+    detail: await describe(question),
+    risk: cleanText(question.risk, LIMITS.approvalRiskCharsMax),
+    argsHash: question.argsHash,
+    binding: bindingOf(question),
+    allowance: made.allowance,
+    onceOnly: question.onceOnly,
+    createdAt: made.now,
+    changedAt: made.now,
+    answeredBy: null,
+    unheard: false,
+    state: made.state,
+  };
+}
+
+/** The caller's lines, before them what the person could not see in them: who speaks, and what looks like something else. */
+async function describe(question: Question): Promise<string[]> {
+  const notes: string[] = [];
+  if (question.origin === 'capsule')
+    notes.push('The capsule asks this in its own words; the kernel does nothing by itself.');
+  const spelt = spellOut(`${question.action} ${question.resource}`, LIMITS.approvalResourceCharsMax);
+  if (spelt !== null) notes.push(`Letter by letter: ${spelt}`);
+  return [...notes, ...cleanLines(await question.detail())];
+}
+
+export function toApprovalRow(record: ApprovalRecord): ApprovalRow {
+  const { id, principal, capsule, action, resource, detail, risk, argsHash, createdAt, state } = record;
+  return {
+    id,
+    session: record.session ?? '',
+    principal,
+    capsule,
+    action,
+    resource,
+    detail,
+    risk,
+    argsHash,
+    createdAt,
+    state,
+  };
+}

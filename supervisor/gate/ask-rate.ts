@@ -1,0 +1,32 @@
+const WINDOW_MS = 60_000;
+/** Owners remembered; past it the oldest windows go, which are over or about to be. */
+const OWNERS_MAX = 4096;
+
+/** How many questions an owner may still ask in its present minute. */
+export class AskRate {
+  readonly #perMinute: number;
+  readonly #now: () => number;
+  readonly #windows = new Map<string, { readonly since: number; count: number }>();
+
+  constructor(perMinute: number, now: () => number) {
+    this.#perMinute = perMinute;
+    this.#now = now;
+  }
+
+  /** Counts one; false when there was none left. A clock that goes back starts a new window, never a longer one. */
+  take(owner: string): boolean {
+    const now = this.#now();
+    const window = this.#windows.get(owner);
+    if (window !== undefined && now >= window.since && now - window.since < WINDOW_MS) {
+      window.count++;
+      return window.count <= this.#perMinute;
+    }
+    this.#windows.delete(owner);
+    if (this.#windows.size >= OWNERS_MAX) {
+      const oldest = this.#windows.keys().next().value;
+      if (oldest !== undefined) this.#windows.delete(oldest);
+    }
+    this.#windows.set(owner, { since: now, count: 1 });
+    return true;
+  }
+}

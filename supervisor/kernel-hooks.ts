@@ -1,0 +1,103 @@
+import type { AuditEvent } from '../abi/audit-event.js';
+import type { Fault } from '../abi/errno.js';
+import type { LogLevel } from '../abi/worker-protocol.js';
+import type { Actor } from '../bus/message.js';
+import type { Router } from '../bus/router.js';
+import type { CapsuleStore } from './capsule/store.js';
+import type { AuditPort, Dispatcher } from './dispatch.js';
+import type { LogBook } from './log-book.js';
+import type { CapsuleProcess } from './proc/capsule-process.js';
+import type { ProcessHooks } from './proc/capsule-spec.js';
+import { spawnWorker, type WorkerProgram } from './proc/spawn.js';
+
+export interface HookParts {
+  readonly program: WorkerProgram;
+  readonly store: CapsuleStore;
+  readonly router: Router;
+  readonly dispatcher: Dispatcher;
+  readonly audit: AuditPort;
+  readonly logs: LogBook;
+  readonly publishKernel: (topic: string, payload: unknown, actor: Actor) => void;
+}
+
+export const KERNEL_ACTOR: Actor = { principal: 'default', attribution: 'system', session: null };
+
+/** A kernel event in the audit: nobody had to allow it, it happened. */
+export function kernelEvent(
+  action: string,
+  resource: string,
+  outcome: AuditEvent['outcome'],
+  reason: string,
+  more: Partial<Pick<AuditEvent, 'session' | 'principal' | 'capsule'>> & { layer?: 'system' | 'operator' } = {},
+): AuditEvent {
+  return {
+    time: Date.now(),
+    session: more.session ?? null,
+    principal: more.principal ?? 'default',
+    capsule: more.capsule ?? null,
+    action,
+    resource: resource.slice(0, 1024),
+    argsHash: null,
+    authorization: { layer: more.layer ?? 'system', verdict: 'allow', reason: reason.slice(0, 512), ref: null },
+    outcome,
+    count: null,
+    digest: null,
+  };
+}
+
+/** What the kernel does around a capsule's life: its place on the bus, its log, its audit entries. */
+export function makeProcessHooks(parts: HookParts): ProcessHooks {
+  const { logs, audit, router } = parts;
+  const log = (capsule: string, level: LogLevel, message: string) => logs.write(capsule, level, message);
+  return {
+    spawn: (tier) => spawnWorker(tier, parts.program),
+    readModule: ({ hash }) => parts.store.readVerified(hash),
+    register: (process) => register(router, process),
+    syscall: (process, call, args, reply) => parts.dispatcher.handle(process, call, args, reply),
+    log,
+    started: (process, restart) => {
+      const { manifest, tier, hash } = process.spec;
+      const what = `${process.name}@${manifest.version}`;
+      log(process.name, 'info', `${restart ? 'restarted' : 'started'}: tier ${tier}`);
+      audit.record(
+        kernelEvent('capsule.start', what, 'done', `tier ${tier}, module ${hash}`, { capsule: process.name }),
+      );
+    },
+    ended: (process, why, lastCalls) => reportEnd(parts, process, why, lastCalls),
+  };
+}
+
+/** The instance's endpoint, and its interceptors: in the router, or as automatic handles of a run loop. */
+function register(router: Router, process: CapsuleProcess) {
+  const { manifest, hasRunLoop } = process.spec;
+  router.removeEndpoint(process.name);
+  router.addEndpoint({
+    id: process.name,
+    sourceId: process.sourceId,
+    publish: manifest.publish,
+    subscribe: manifest.subscribe,
+  });
+  if (!hasRunLoop) {
+    for (const interceptor of manifest.interceptors) router.addInterceptor(process.name, interceptor);
+    return [];
+  }
+  return manifest.interceptors.map(({ event, action }) => {
+    const handle = router.subscribe(process.name, event, { checkAcl: false });
+    process.patterns.set(handle, event);
+    return { handle_id: handle, action, topic: event };
+  });
+}
+
+function reportEnd(parts: HookParts, process: CapsuleProcess, why: Fault, lastCalls: readonly string[]): void {
+  const asked = why.code === 'cancelled';
+  parts.logs.write(process.name, asked ? 'info' : 'error', `ended: ${why.code}: ${why.message}`);
+  if (!asked && lastCalls.length > 0)
+    parts.logs.write(process.name, 'error', `last host calls: ${lastCalls.join(' ')}`);
+  const outcome = asked ? 'done' : 'failed';
+  parts.audit.record(
+    kernelEvent('capsule.exit', process.name, outcome, `${why.code}: ${why.message}`, { capsule: process.name }),
+  );
+  if (asked) return;
+  const failure = { capsule_id: process.name, reason: `${why.code}: ${why.message}` };
+  parts.publishKernel('astrid.v1.health.failed', failure, KERNEL_ACTOR);
+}

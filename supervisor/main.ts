@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { asFault } from '../abi/errno.js';
+import { bootKernel, type Kernel } from './boot.js';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const EXIT_BOOT_FAILED = 1;
+/** After this long an orderly stop is given up: whatever hangs must not keep the machine. */
+const STOP_MS_MAX = 20_000;
+
+process.umask(0o077);
+const { values } = parseArgs({
+  options: {
+    home: { type: 'string', default: process.env['ASTRID_HOME'] ?? join(homedir(), '.astrid') },
+    builtins: { type: 'string', default: join(HERE, '../capsules') },
+  },
+});
+const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
+const { version } = JSON.parse(readFileSync(join(HERE, '../../package.json'), 'utf8')) as { version: string };
+
+let kernel: Kernel | null = null;
+let stopping = false;
+
+async function stop(why: string): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  logger.info({ why }, 'stopping');
+  setTimeout(() => process.exit(EXIT_BOOT_FAILED), STOP_MS_MAX).unref();
+  await kernel?.stop();
+  logger.info('stopped');
+  process.exit(0);
+}
+
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
+// A mistake of ours must not leave capsules running without their kernel: say it, walk back, start again from outside.
+process.on('uncaughtException', (error) => {
+  logger.fatal({ reason: error.message, stack: error.stack }, 'uncaught');
+  void stop('uncaught exception');
+});
+process.on('unhandledRejection', (reason) => {
+  logger.fatal({ reason: asFault(reason).message, stack: asFault(reason).stack }, 'unhandled rejection');
+  void stop('unhandled rejection');
+});
+
+try {
+  kernel = await bootKernel({
+    home: values.home,
+    version,
+    builtins: values.builtins,
+    workerBundle: join(HERE, '../worker/worker.bundle.mjs'),
+    searchPath: process.env['PATH'] ?? '/usr/bin:/bin',
+    logger,
+    requestStop: (why) => void setImmediate(() => void stop(why)),
+  });
+} catch (error) {
+  const { code, message } = asFault(error);
+  logger.fatal({ code, reason: message }, 'boot failed');
+  process.exit(EXIT_BOOT_FAILED);
+}

@@ -1,0 +1,134 @@
+import type { ProcessRow } from '../abi/control.js';
+import { asFault, Fault } from '../abi/errno.js';
+import { LIMITS } from '../abi/limits.js';
+import type { Tier } from '../abi/manifest.js';
+import { orderCapsules } from './capsule/order.js';
+import type { CapsuleProblem, CapsuleStore, InstalledCapsule } from './capsule/store.js';
+import type { Config } from './config.js';
+import { CapsuleProcess } from './proc/capsule-process.js';
+import type { CapsuleSpec, ProcessHooks } from './proc/capsule-spec.js';
+
+export interface TableParts {
+  readonly store: CapsuleStore;
+  readonly config: Config;
+  readonly hooks: ProcessHooks;
+  /** Names and hashes of the capsules that ship with the system: only these may run in tier `process` unasked. */
+  readonly builtins: ReadonlyMap<string, string>;
+  /** Why the jail cannot be had, or null. */
+  readonly jailMissing: Fault | null;
+  readonly principal: string;
+  readonly socketPath: string;
+}
+
+/** Every capsule that should run, by name. */
+export class ProcessTable {
+  readonly #parts: TableParts;
+  readonly #processes = new Map<string, CapsuleProcess>();
+  #sampler: NodeJS.Timeout | null = null;
+
+  constructor(parts: TableParts) {
+    this.#parts = parts;
+    this.#sampler = setInterval(() => this.#sample(), LIMITS.rssSampleMs);
+    this.#sampler.unref();
+  }
+
+  get(name: string): CapsuleProcess | undefined {
+    return this.#processes.get(name);
+  }
+
+  all(): CapsuleProcess[] {
+    return [...this.#processes.values()];
+  }
+
+  rows(): ProcessRow[] {
+    return this.all().map((process) => process.toRow());
+  }
+
+  /** A capsule by name, or by the pid that `ps` shows. */
+  find(target: string): CapsuleProcess {
+    const byName = this.#processes.get(target);
+    if (byName !== undefined) return byName;
+    const pid = /^\d+$/.test(target) ? Number(target) : null;
+    const byPid = pid === null ? undefined : this.all().find((process) => process.toRow().pid === pid);
+    if (byPid === undefined)
+      throw new Fault('not_found', `no capsule or process ${target}; see: astrid ps`, { field: 'target' });
+    return byPid;
+  }
+
+  /** Starts everything that is installed, providers before those who import them. Problems are told by name and stop no other. */
+  async startAll(): Promise<CapsuleProblem[]> {
+    const { store, principal, config } = this.#parts;
+    const { capsules, problems } = await store.listInstalled(principal);
+    const wanted = capsules.filter(({ name, hash }) => hash !== null && !config.capsules.disabled.includes(name));
+    const { order, problems: unstartable } = orderCapsules(wanted.map(({ manifest }) => manifest));
+    const byName = new Map(wanted.map((capsule) => [capsule.name, capsule]));
+    const found = [...problems, ...unstartable.map((fault) => ({ name: fault.field ?? '?', fault }))];
+    const started = new Map<string, Promise<void>>();
+    for (const name of order) {
+      const capsule = byName.get(name)!;
+      // Only its providers come before a capsule; the others start side by side.
+      const providers = providersOf(capsule, wanted).map((provider) => started.get(provider));
+      const start = Promise.all([this.#specify(capsule), ...providers]).then(([spec]) => this.#start(spec));
+      started.set(
+        name,
+        start.catch((error: unknown) => void found.push({ name, fault: asFault(error) })),
+      );
+    }
+    await Promise.all(started.values());
+    return found;
+  }
+
+  async #start(spec: CapsuleSpec): Promise<void> {
+    const process = new CapsuleProcess(spec, this.#parts.hooks);
+    this.#processes.set(process.name, process);
+    await process.start();
+  }
+
+  async stopAll(): Promise<void> {
+    if (this.#sampler !== null) clearInterval(this.#sampler);
+    this.#sampler = null;
+    await Promise.all(this.all().map((process) => process.stop()));
+  }
+
+  async #specify(capsule: InstalledCapsule): Promise<CapsuleSpec> {
+    const { store, principal, socketPath } = this.#parts;
+    const loaded = await store.loadInstalled(principal, capsule.name);
+    const defaults = loaded.manifest.env.map((row) => [row.name, configText(row.default)] as const);
+    return {
+      manifest: loaded.manifest,
+      hash: loaded.hash,
+      tier: this.#tierOf(capsule.name, loaded.hash),
+      generation: loaded.generation.generation,
+      hasRunLoop: loaded.report.entryPoints.includes('run'),
+      principal,
+      config: { ...Object.fromEntries(defaults), ASTRID_SOCKET_PATH: socketPath },
+    };
+  }
+
+  /** The jail for everything that did not ship with the system; a weaker tier only where the operator says so. */
+  #tierOf(name: string, hash: string): Tier {
+    const { builtins, jailMissing, config } = this.#parts;
+    if (builtins.get(name) === hash) return 'process';
+    if (jailMissing === null) return 'jail';
+    if (config.tiers.acceptWeaker.includes(name)) return 'process';
+    throw jailMissing;
+  }
+
+  #sample(): void {
+    const now = performance.now();
+    for (const process of this.#processes.values()) process.checkLimits(now);
+  }
+}
+
+/** Names of the capsules that export what this one imports. Which versions fit was settled when the order was made. */
+function providersOf(capsule: InstalledCapsule, all: readonly InstalledCapsule[]): string[] {
+  const wants = new Set(capsule.manifest.imports.map(({ namespace, name }) => `${namespace}:${name}`));
+  const provides = ({ manifest }: InstalledCapsule) =>
+    manifest.exports.some(({ namespace, name }) => wants.has(`${namespace}:${name}`));
+  return all.filter((other) => other.name !== capsule.name && provides(other)).map(({ name }) => name);
+}
+
+function configText(value: string | readonly string[] | null): string {
+  if (value === null) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

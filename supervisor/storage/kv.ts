@@ -1,0 +1,207 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
+import {
+  encodeKey,
+  encodeNamespace,
+  encodePrefix,
+  isLongForm,
+  packLongValue,
+  rangeOfPrefix,
+  type StoredKey,
+  unpackLongValue,
+} from './kv-key.js';
+import type { Store } from './store.js';
+import type { BytesTable } from './table.js';
+
+export interface KvLimits {
+  readonly valueBytesMax: number;
+  readonly bytesPerPrincipalMax: number;
+  /** Bytes of keys one `list` may return, counting what JSON puts around each. */
+  readonly listBytesMax: number;
+}
+
+export const KV_LIMITS: KvLimits = {
+  valueBytesMax: LIMITS.kvValueBytesMax,
+  bytesPerPrincipalMax: LIMITS.storageBytesPerPrincipalMax,
+  listBytesMax: LIMITS.payloadBytesMax,
+};
+
+/** Keys read or removed before the event loop gets a turn: a namespace may hold millions. */
+const KEYS_PER_TURN = 2048;
+const JSON_BYTES_PER_KEY = 3;
+
+/**
+ * Values by (principal, capsule, key). Keys order by their UTF-8 bytes. What a principal uses is the sum of the
+ * stored keys and values as the database holds them; it is changed in the same transaction as the entry.
+ */
+export class KvStore {
+  readonly #store: Store;
+  readonly #values: BytesTable;
+  readonly #usage: BytesTable;
+  readonly #limits: KvLimits;
+
+  constructor(store: Store, limits: KvLimits = KV_LIMITS) {
+    this.#store = store;
+    this.#values = store.bytes('kv');
+    this.#usage = store.bytes('kv-usage');
+    this.#limits = limits;
+  }
+
+  /** The value, or null when there is none. The Buffer is the caller's own. */
+  get(principal: string, capsule: string, key: string): Buffer | null {
+    return this.#read(encodeKey(encodeNamespace(principal, capsule), key));
+  }
+
+  /**
+   * Resolves once the value is on disk. `value` must not change before that.
+   * Faults: `invalid_argument`, `too_large`, `quota_exceeded`, `no_space`, `io_error`.
+   */
+  async set(principal: string, capsule: string, key: string, value: Uint8Array): Promise<void> {
+    const stored = encodeKey(encodeNamespace(principal, capsule), key);
+    const bytes = this.#encodeValue(stored, value);
+    await this.#store.write(() => this.#put(principal, stored, bytes));
+  }
+
+  /** True when there was a value. Deleting what is not there is no error. */
+  async delete(principal: string, capsule: string, key: string): Promise<boolean> {
+    const { physical } = encodeKey(encodeNamespace(principal, capsule), key);
+    return this.#store.write(() => this.#remove(principal, [physical]) === 1);
+  }
+
+  /**
+   * Writes `value` when the present value equals `expected` (null: when there is none). False when it does not,
+   * and then nothing changed.
+   */
+  async compareAndSwap(
+    principal: string,
+    capsule: string,
+    key: string,
+    expected: Uint8Array | null,
+    value: Uint8Array,
+  ): Promise<boolean> {
+    const stored = encodeKey(encodeNamespace(principal, capsule), key);
+    const bytes = this.#encodeValue(stored, value);
+    return this.#store.write(() => {
+      const present = this.#read(stored);
+      const equal = present === null || expected === null ? present === expected : present.equals(expected);
+      if (equal) this.#put(principal, stored, bytes);
+      return equal;
+    });
+  }
+
+  /** Full keys that start with `prefix` (empty: all), in order, from one snapshot. `too_large` when they are too many. */
+  async list(principal: string, capsule: string, prefix: string): Promise<string[]> {
+    const namespace = encodeNamespace(principal, capsule);
+    const wanted = encodePrefix(prefix);
+    const found: Buffer[] = [];
+    let bytesLeft = this.#limits.listBytesMax;
+    let seen = 0;
+    for (const physical of this.#values.keys(rangeOfPrefix(namespace, wanted))) {
+      if (++seen % KEYS_PER_TURN === 0) await nextTurn();
+      const key = this.#fullKey(namespace, physical);
+      if (key === null || !startsWith(key, wanted)) continue;
+      bytesLeft -= key.length + JSON_BYTES_PER_KEY;
+      if (bytesLeft < 0) {
+        const message = `the keys below this prefix have more than ${this.#limits.listBytesMax} bytes, use a longer one`;
+        throw new Fault('too_large', message, { field: 'prefix' });
+      }
+      found.push(key);
+    }
+    // Only long keys come out of order (by hash); the rest is sorted already, which the sort notices.
+    return found.sort(Buffer.compare).map((key) => key.toString());
+  }
+
+  /**
+   * Removes every key that starts with `prefix` and resolves with how many there were. Done in transactions of at most
+   * 2,048 keys, each complete with its change of usage; a crash in between leaves the rest in place.
+   */
+  async clearPrefix(principal: string, capsule: string, prefix: string): Promise<number> {
+    const namespace = encodeNamespace(principal, capsule);
+    const wanted = encodePrefix(prefix);
+    let removed = 0;
+    let batch: Buffer[] = [];
+    const flush = async (): Promise<void> => {
+      const keys = batch;
+      batch = [];
+      if (keys.length > 0) removed += await this.#store.write(() => this.#remove(principal, keys));
+    };
+    for (const physical of this.#values.keys(rangeOfPrefix(namespace, wanted))) {
+      const key = this.#fullKey(namespace, physical);
+      if (key === null || !startsWith(key, wanted)) continue;
+      if (batch.push(physical) >= KEYS_PER_TURN) await flush();
+    }
+    await flush();
+    return removed;
+  }
+
+  /** Bytes that count against the quota of this principal. */
+  usage(principal: string): number {
+    const bytes = this.#usage.get(Buffer.from(principal));
+    return bytes === null ? 0 : Number(bytes.readBigUInt64LE(0));
+  }
+
+  #read(stored: StoredKey): Buffer | null {
+    const bytes = this.#values.get(stored.physical);
+    if (bytes === null || stored.full === null) return bytes;
+    const { full, value } = unpackLongValue(bytes);
+    return full.equals(stored.full) ? value : null;
+  }
+
+  /** Null when the entry went away while it was looked at. */
+  #fullKey(namespace: Buffer, physical: Buffer): Buffer | null {
+    if (!isLongForm(namespace, physical)) return physical.subarray(namespace.length);
+    const bytes = this.#values.get(physical);
+    return bytes === null ? null : unpackLongValue(bytes).full;
+  }
+
+  #encodeValue(stored: StoredKey, value: Uint8Array): Buffer {
+    if (value.length > this.#limits.valueBytesMax) {
+      const message = `the value has ${value.length} bytes, expected at most ${this.#limits.valueBytesMax}`;
+      throw new Fault('too_large', message, { field: 'value' });
+    }
+    if (stored.full !== null) return packLongValue(stored.full, value);
+    return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  }
+
+  /** Inside a write. Refuses before it changes anything. */
+  #put(principal: string, stored: StoredKey, bytes: Buffer): void {
+    const had = this.#values.sizeOf(stored.physical);
+    const before = had === null ? 0 : stored.physical.length + had;
+    const after = stored.physical.length + bytes.length;
+    const usage = this.usage(principal) - before + after;
+    // Shrinking is always allowed, so that a principal over a lowered quota can get below it.
+    if (usage > this.#limits.bytesPerPrincipalMax && after > before) {
+      const message = `${usage} bytes would be stored, expected at most ${this.#limits.bytesPerPrincipalMax} per principal`;
+      throw new Fault('quota_exceeded', message, { field: 'value' });
+    }
+    this.#values.put(stored.physical, bytes);
+    this.#setUsage(principal, usage);
+  }
+
+  /** Inside a write. How many of the keys were there. */
+  #remove(principal: string, keys: readonly Buffer[]): number {
+    let count = 0;
+    let freed = 0;
+    for (const physical of keys) {
+      const had = this.#values.sizeOf(physical);
+      if (had === null) continue;
+      this.#values.remove(physical);
+      count++;
+      freed += physical.length + had;
+    }
+    if (count > 0) this.#setUsage(principal, this.usage(principal) - freed);
+    return count;
+  }
+
+  #setUsage(principal: string, bytes: number): void {
+    const key = Buffer.from(principal);
+    const value = Buffer.alloc(8);
+    value.writeBigUInt64LE(BigInt(bytes));
+    this.#usage.put(key, value);
+  }
+}
+
+function startsWith(key: Buffer, prefix: Buffer): boolean {
+  return key.length >= prefix.length && key.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
+}

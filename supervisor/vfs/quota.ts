@@ -1,0 +1,72 @@
+import { Fault } from '../../abi/errno.js';
+import { withHandles } from './handle-scope.js';
+import { type HeldEntry, openRoot } from './held-dir.js';
+import { PATH_SEGMENTS_MAX } from './path.js';
+
+/** What every file, directory and whiteout counts beside its content: empty ones take inodes and records, too. */
+export const ENTRY_BYTES = 1024;
+
+/** Where a mount asks before it stores more. `take` throws `quota_exceeded`, and then nothing was taken. */
+export interface ByteQuota {
+  take(bytes: number): void;
+  give(bytes: number): void;
+}
+
+/** The bytes one principal may store. `usedBytes`: what is stored already (`measureTreeBytes`). */
+export class StorageQuota implements ByteQuota {
+  readonly #bytesMax: number;
+  #usedBytes: number;
+
+  constructor(bytesMax: number, usedBytes = 0) {
+    this.#bytesMax = bytesMax;
+    this.#usedBytes = usedBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  take(bytes: number): void {
+    if (this.#usedBytes + bytes > this.#bytesMax) {
+      throw new Fault('quota_exceeded', `storage: ${this.#bytesMax} bytes are all this principal may store`);
+    }
+    this.#usedBytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#usedBytes = Math.max(0, this.#usedBytes - bytes);
+  }
+}
+
+/**
+ * What a directory tree counts against a quota: the root itself nothing, each entry ENTRY_BYTES, each file its size.
+ * Links are counted, not followed. 0 when there is no such directory.
+ */
+export async function measureTreeBytes(hostPath: string): Promise<number> {
+  let root: HeldEntry;
+  try {
+    root = await openRoot(hostPath, 'storage');
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'not_found') return 0;
+    throw error;
+  }
+  try {
+    return await measureBelow(root, 0);
+  } finally {
+    root.close();
+  }
+}
+
+async function measureBelow(directory: HeldEntry, depth: number): Promise<number> {
+  let bytes = 0;
+  for (const row of await directory.list()) {
+    bytes += ENTRY_BYTES;
+    if (row.kind !== 'file' && row.kind !== 'directory') continue;
+    bytes += await withHandles(async (scope) => {
+      const entry = scope.own(await directory.lookup(row.name));
+      if (entry?.kind === 'file') return Number(entry.stat.size);
+      return entry?.kind === 'directory' && depth < PATH_SEGMENTS_MAX ? measureBelow(entry, depth + 1) : 0;
+    });
+  }
+  return bytes;
+}

@@ -1,0 +1,68 @@
+import { test } from 'tap';
+import { EXIT } from '../../abi/errno.js';
+import { COMMAND_TABLE } from '../../cli/command-table.js';
+import { EXIT_CODE_ROWS } from '../../cli/view/fault-view.js';
+import { makeHome } from '../kit/fake-supervisor.js';
+import { runCli } from '../kit/run-cli.js';
+
+test('wrong use, any kind, is one clear line on standard error and exit code 2', async (t) => {
+  const home = await makeHome(t);
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['frobnicate', /unknown command or argument "frobnicate"/],
+    ['ps extra', /unknown command or argument "extra"/],
+    ['ps --frob', /unknown option --frob/],
+    ['approvals frob', /unknown command or argument "frob"/],
+    ['audit', /name one of: tail, verify, prove/],
+    ['kill', /an argument is missing/],
+    ['', /name a command, or give a prompt/],
+    ['chat --mode reckless', /mode must be one of safe, guided, autonomous, yolo, not "reckless"/],
+    ['-p hi --timeout soon', /--timeout must be a whole number/],
+    ['-p hi -p ho', /--prompt may be given once/],
+    ['audit prove minus', /--index must be a whole number/],
+  ];
+  for (const [line, expected] of cases) {
+    const { exitCode, out, err } = await runCli(line === '' ? [] : line.split(' '), home);
+    t.equal(exitCode, EXIT.usage, line);
+    t.match(err, expected, line);
+    t.equal(err.trimEnd().split('\n').length, 1, `${line}: one line`);
+    t.equal(out, '', line);
+  }
+});
+
+test('--help, of the program, names every command, every exit code and examples', async (t) => {
+  const { exitCode, out } = await runCli(['--help'], '/nowhere');
+  t.equal(exitCode, 0);
+  for (const row of COMMAND_TABLE) t.match(out, ` ${String(row.syntax).replace('$0', '').trim()}`);
+  for (const { code, meaning } of EXIT_CODE_ROWS) t.match(out, `${code}  ${meaning}`);
+  t.match(out, 'astrid audit verify');
+  t.match(out, /NO_COLOR/);
+});
+
+test('the exit codes of the help, compared with the table, are all of them', async (t) => {
+  t.same(EXIT_CODE_ROWS.map((row) => row.code).sort(), Object.values(EXIT).sort());
+});
+
+test('--help, of every command and subcommand, prints without running it', async (t) => {
+  const lines = COMMAND_TABLE.flatMap((row) => {
+    const name = String(row.syntax).split(' ')[0] ?? '';
+    const children = (row.children ?? []).map((child) => [name, String(child.syntax).split(/[ ,]/)[0] ?? '']);
+    return name === '$0' ? [] : [[name], ...children];
+  });
+  for (const words of lines) {
+    const { exitCode, out, err } = await runCli([...words, '--help'], '/nowhere');
+    t.equal(exitCode, 0, words.join(' '));
+    t.match(out, `astrid ${words.join(' ')}`);
+    t.equal(err, '');
+  }
+});
+
+test('--version, prints the version alone', async (t) => {
+  t.match(await runCli(['--version'], '/nowhere'), { exitCode: 0, out: '1.2.3\n' });
+});
+
+test('--home, relative to the working directory, and a home that others can read is refused', async (t) => {
+  const home = await makeHome(t);
+  const { chmod } = await import('node:fs/promises');
+  await chmod(home, 0o755);
+  t.match(await runCli(['ps'], home), { exitCode: 1, err: /open to other users \(mode 755\).*chmod 700/ });
+});

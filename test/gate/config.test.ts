@@ -1,0 +1,140 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { Fault } from '../../abi/errno.js';
+import { loadConfig, parseConfig } from '../../supervisor/config.js';
+
+function messageOf(work: () => unknown): string {
+  try {
+    work();
+    return 'accepted';
+  } catch (thrown) {
+    return thrown instanceof Fault
+      ? `${thrown.code} ${thrown.field ?? ''} ${thrown.message}`
+      : `not a fault: ${thrown}`;
+  }
+}
+
+test('a missing or empty configuration, is the defaults, frozen to the bottom', (t) => {
+  const config = loadConfig(join(t.testdir(), 'config.toml'));
+  t.same(config, parseConfig(''));
+  t.match(config, {
+    approval: { mode: 'guided' },
+    log: { level: 'info' },
+    tiers: { acceptWeaker: [] },
+    capsules: { disabled: [] },
+  });
+  t.match(config, {
+    tokens: { required: false },
+    budget: { configured: false },
+    policy: { denyPaths: [], denyCapsules: [], denyActions: [] },
+  });
+  t.ok(Object.isFrozen(config) && Object.isFrozen(config.policy) && Object.isFrozen(config.policy.denyPaths));
+  t.end();
+});
+
+test('a whole configuration, is read as written', (t) => {
+  const path = join(t.testdir({ 'config.toml': '' }), 'config.toml');
+  writeFileSync(
+    path,
+    `
+[approval]
+mode = "safe"
+[policy]
+deny_paths = ["home://.ssh/**", "**/.env"]
+deny_capsules = ["evil"]
+deny_actions = ["fs_unlink", "overlay.commit"]
+argument_bytes_max = 1024
+[tiers]
+accept_weaker = ["weather"]
+[capsules]
+disabled = ["fs"]
+[log]
+level = "debug"
+`,
+    { mode: 0o600 },
+  );
+  t.same(loadConfig(path), {
+    approval: { mode: 'safe' },
+    policy: {
+      denyPaths: ['home://.ssh/**', '**/.env'],
+      denyCapsules: ['evil'],
+      denyActions: ['fs_unlink', 'overlay.commit'],
+      argumentBytesMax: 1024,
+    },
+    tiers: { acceptWeaker: ['weather'] },
+    capsules: { disabled: ['fs'] },
+    log: { level: 'debug' },
+    tokens: { required: false },
+    budget: { configured: false },
+  });
+  t.end();
+});
+
+test('a configuration with something wrong, is one fault with key, line and what was expected', (t) => {
+  const cases: [string, RegExp][] = [
+    [
+      '[approval]\nmode = "fast"',
+      /^bad_config approval\.mode config\.toml line 2: .*"safe", "guided", "autonomous", "yolo"/,
+    ],
+    ['[approval]\nmode = 5', /^bad_config approval\.mode .*line 2.*one of/],
+    ['\n[approval]\nmood = "safe"', /^bad_config approval\.mood .*line 3.*unknown key, did you mean mode\?/],
+    ['[aproval]\nmode = "safe"', /^bad_config aproval .*line 1.*did you mean approval\?/],
+    ['approval = 3', /^bad_config approval .*line 1.*a section/],
+    ['[policy]\ndeny_paths = "x"', /^bad_config policy\.deny_paths .*line 2.*a list of path patterns/],
+    ['[policy]\ndeny_paths = [5]', /^bad_config policy\.deny_paths\[0\] .*line 2/],
+    ['[policy]\ndeny_paths = ["secret/**"]', /^bad_config policy\.deny_paths\[0\] .*a path pattern such as/],
+    ['[policy]\ndeny_paths = ["cwd://a/../b"]', /^bad_config policy\.deny_paths\[0\] /],
+    ['[policy]\ndeny_paths = ["cwd://a//b"]', /^bad_config policy\.deny_paths\[0\] /],
+    ['[policy]\ndeny_paths = ["file:///etc"]', /^bad_config policy\.deny_paths\[0\] /],
+    ['[policy]\ndeny_paths = [""]', /^bad_config policy\.deny_paths\[0\] /],
+    [`[policy]\ndeny_paths = ["*${'a'.repeat(1024)}"]`, /^bad_config policy\.deny_paths\[0\] .*1024/],
+    ['[policy]\ndeny_actions = ["write_fil"]', /^bad_config policy\.deny_actions\[0\] .*a host call such as/],
+    ['[policy]\nargument_bytes_max = -1', /^bad_config policy\.argument_bytes_max .*0 or more/],
+    ['[policy]\nargument_bytes_max = 1.5', /^bad_config policy\.argument_bytes_max .*whole number/],
+    ['[tiers]\naccept_weaker = [""]', /^bad_config tiers\.accept_weaker\[0\] .*name of a capsule/],
+    ['[capsules]\ndisabled = ["a/b"]', /^bad_config capsules\.disabled\[0\] /],
+    ['[log]\nlevel = "loud"', /^bad_config log\.level .*"trace"/],
+    ['[tokens]\nrequired = "yes"', /^bad_config tokens\.required .*true or false/],
+    ['[approval\nmode = "safe"', /^bad_config {2}config\.toml line 1: /],
+    ['[log]\nlevel = "info"\nlevel = "warn"', /^bad_config {2}config\.toml line 3: /],
+  ];
+  for (const [text, expected] of cases)
+    t.match(
+      messageOf(() => parseConfig(text)),
+      expected,
+      text,
+    );
+  t.end();
+});
+
+test('a configuration file that others may change, is no file, is too large or no text, is refused', (t) => {
+  const dir = t.testdir({ 'config.toml': '[log]\nlevel = "info"\n' });
+  const path = join(dir, 'config.toml');
+  chmodSync(path, 0o666);
+  t.match(
+    messageOf(() => loadConfig(path)),
+    /^bad_config .*changed by other users/,
+  );
+  chmodSync(path, 0o600);
+  t.equal(
+    messageOf(() => loadConfig(path)),
+    'accepted',
+  );
+  writeFileSync(path, Buffer.from([0x23, 0xff, 0xfe]));
+  t.match(
+    messageOf(() => loadConfig(path)),
+    /^bad_config .*not UTF-8/,
+  );
+  writeFileSync(path, `#${'x'.repeat(1024 * 1024)}`);
+  t.match(
+    messageOf(() => loadConfig(path)),
+    /^bad_config .*larger than/,
+  );
+  mkdirSync(join(dir, 'dir'));
+  t.match(
+    messageOf(() => loadConfig(join(dir, 'dir'))),
+    /^bad_config .*not a file/,
+  );
+  t.end();
+});
