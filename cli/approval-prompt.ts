@@ -1,9 +1,10 @@
 import type { ApprovalDecision, ApprovalRow } from '../abi/control.js';
-import { Fault } from '../abi/errno.js';
+import { asFault, Fault } from '../abi/errno.js';
 import type { Conversation } from './conversation.js';
 import type { Io } from './io.js';
 import { KeyInput } from './key-input.js';
 import { layOutApproval, printCard, printDetail } from './view/approval-card.js';
+import { printFault } from './view/fault-view.js';
 import { paint, type Terminal } from './view/terminal.js';
 
 /** What the person did. `interrupt` and `end` deny as well; `dismissed` means that it was settled elsewhere. */
@@ -57,12 +58,36 @@ export async function askApproval(
   }
 }
 
+/**
+ * Gives the answer to the supervisor. False: it does not offer this decision (mode `safe` remembers nothing), so the
+ * question is still open and has to be asked again; the reason was printed.
+ */
+export async function sendAnswer(
+  terminal: Terminal,
+  conversation: Conversation,
+  row: ApprovalRow,
+  decision: ApprovalDecision,
+): Promise<boolean> {
+  try {
+    await conversation.answer(row.id, decision);
+    return true;
+  } catch (error) {
+    const fault = asFault(error);
+    if (fault.code !== 'invalid_argument') throw fault;
+    printFault(terminal, fault);
+    return false;
+  }
+}
+
 /** One question outside of a chat: takes the keyboard for it, and ends the turn when the person leaves. */
 export async function answerFromTerminal(io: Io, conversation: Conversation, row: ApprovalRow): Promise<void> {
   const input = new KeyInput(io.stdin, io.editorOutput, io.keyQuietMs === undefined ? {} : { quietMs: io.keyQuietMs });
   try {
-    const answer = await askApproval(io.err, input, row, io.now, new AbortController().signal);
-    if (answer.decision !== null) await conversation.answer(row.id, answer.decision);
+    const never = new AbortController().signal;
+    let answer = await askApproval(io.err, input, row, io.now, never);
+    while (answer.decision !== null && !(await sendAnswer(io.err, conversation, row, answer.decision))) {
+      answer = await askApproval(io.err, input, row, io.now, never);
+    }
     if (answer.ended !== null) {
       await conversation.cancelTurn();
       conversation.abandonTurn(new Fault('cancelled', 'interrupted'));

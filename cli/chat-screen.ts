@@ -1,6 +1,6 @@
 import type { ApprovalMode, ApprovalRow } from '../abi/control.js';
 import { asFault, EXIT, Fault } from '../abi/errno.js';
-import { askApproval } from './approval-prompt.js';
+import { askApproval, sendAnswer } from './approval-prompt.js';
 import { ChatLink } from './chat-link.js';
 import type { CommandContext } from './context.js';
 import type { Conversation, ConversationEvent } from './conversation.js';
@@ -175,7 +175,10 @@ export class ChatScreen {
       this.#terminal.line(paint('dim', `approval ${row.id} was settled elsewhere or changed`));
       return;
     }
-    await this.#link.connected?.answer(row.id, answer.decision);
+    const conversation = this.#link.connected;
+    if (conversation !== null && !(await sendAnswer(this.#terminal, conversation, row, answer.decision))) {
+      this.#waiting.unshift(row);
+    }
     if (answer.ended === 'interrupt') this.#handleInterrupt();
     if (answer.ended === 'end') this.#leave?.(EXIT.ok);
   }

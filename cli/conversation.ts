@@ -113,12 +113,6 @@ export class Conversation {
     await this.client.request('approvals.answer', { id, decision });
   }
 
-  /** Tells the supervisor that nobody here answers approvals any more: what waits for an answer is queued. */
-  async stopAnswering(): Promise<void> {
-    const params = openParams({ ...this.#options, session: this.session.id, interactive: false });
-    await this.client.request('session.open', params);
-  }
-
   /** Opens the same session again on the same connection, which is how its mode is changed. */
   async setMode(mode: ApprovalMode): Promise<SessionRow> {
     const params = openParams({ ...this.#options, session: this.session.id, mode });

@@ -3,10 +3,10 @@ import { Fault } from '../abi/errno.js';
 
 /** Each approval mode with the line that explains it. A mode missing here does not compile. */
 export const MODE_MEANINGS: Record<ApprovalMode, string> = {
-  safe: 'ask before every sensitive action',
-  guided: 'ask before changes, allow reads',
-  autonomous: 'allow inside the workspace, ask outside',
-  yolo: 'never ask; policy and manifest still apply',
+  safe: 'ask each time, before reads of files too',
+  guided: 'read files freely, ask before every change',
+  autonomous: 'change files of the workspace freely too (rollback undoes it), ask before the rest',
+  yolo: 'never ask; manifest and policy still apply',
 };
 
 function isMode(text: string): text is ApprovalMode {

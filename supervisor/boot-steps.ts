@@ -16,14 +16,33 @@ export class BootSteps {
   }
 
   /** Runs one step and remembers how to undo it. */
-  async run<T>(step: string, work: () => T | Promise<T>, undo?: (made: T) => Promise<void> | void): Promise<T> {
+  run<T>(step: string, work: () => T | Promise<T>, undo?: (made: T) => Promise<void> | void): Promise<T> {
+    return this.begin(step, work, undo);
+  }
+
+  /**
+   * Starts a step that others need not wait for; the caller awaits it where it is needed. Its place in the order of undoing
+   * is where it began.
+   */
+  begin<T>(step: string, work: () => T | Promise<T>, undo?: (made: T) => Promise<void> | void): Promise<T> {
     const start = performance.now();
-    const made = await work();
-    const ms = Math.round((performance.now() - start) * 10) / 10;
-    this.taken.push({ step, ms });
-    this.#logger.info({ step, ms }, 'boot');
-    if (undo !== undefined) this.#undo.push({ step, run: () => undo(made) });
-    return made;
+    const running = (async () => {
+      const made = await work();
+      const ms = Math.round((performance.now() - start) * 10) / 10;
+      this.taken.push({ step, ms });
+      this.#logger.info({ step, ms }, 'boot');
+      return made;
+    })();
+    // Whoever awaits it hears of a failure; until then it must not count as unhandled.
+    running.catch(() => undefined);
+    if (undo !== undefined) {
+      const undoMade = async () => {
+        const settled = await Promise.allSettled([running]);
+        if (settled[0].status === 'fulfilled') await undo(settled[0].value);
+      };
+      this.#undo.push({ step, run: undoMade });
+    }
+    return running;
   }
 
   /** Undoes everything, last first. One undo that fails is logged and stops no other. */

@@ -22,7 +22,7 @@ import { type Home, openHome, openPrincipalHome } from './home.js';
 import { takeInstanceLock } from './instance-lock.js';
 import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
 import { LogBook } from './log-book.js';
-import { openPool, type Pool } from './pool/pool.js';
+import { openPool } from './pool/pool.js';
 import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
 import { ProcessTable } from './process-table.js';
 import { Sessions } from './sessions.js';
@@ -56,11 +56,12 @@ interface Ground {
   readonly home: Home;
   readonly config: Config;
   readonly store: Store;
-  readonly pool: Pool;
   readonly audit: AuditTrail;
   readonly logs: LogBook;
   readonly tools: HostTools;
   readonly jailMissing: Fault | null;
+  readonly capsules: CapsuleStore;
+  readonly builtins: Awaited<ReturnType<typeof syncBuiltins>>;
 }
 
 /** Starts everything in a fixed, logged order. A step that fails undoes the ones before it and says why. */
@@ -82,11 +83,16 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
     (release) => release(),
   );
   const config = await steps.run('config', () => loadConfig(home.config));
-  const audit = await steps.run(
+  // Starting a process and asking the machine what it has take longest: they run beside the rest.
+  const opening = steps.begin(
     'auditor',
     () => AuditTrail.open(home, options.logger),
     (trail) => trail.close(),
   );
+  const probing = steps.begin('jail', async () => {
+    const tools = await findHostTools(options.searchPath);
+    return { tools, jailMissing: await probeJail(tools, options.workerBundle) };
+  });
   const store = await steps.run(
     'store',
     () => openStore(home.state),
@@ -103,14 +109,17 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
     () => new LogBook(log),
     (book) => book.close(),
   );
-  const tools = await steps.run('tools', () => findHostTools(options.searchPath));
-  const jailMissing = await steps.run('jail', () => probeJail(tools, options.workerBundle));
-  return { home, config, store, pool, audit, logs, tools, jailMissing };
+  const capsules = new CapsuleStore({ home: home.root, worker: pool });
+  const shipped = { store: capsules, worker: pool, directory: options.builtins, principal: PRINCIPAL };
+  const builtins = await steps.run('builtins', () => syncBuiltins(shipped));
+  const [audit, { tools, jailMissing }] = await Promise.all([opening, probing]);
+  return { home, config, store, audit, logs, tools, jailMissing, capsules, builtins };
 }
 
 async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel> {
   const ground = await openGround(options, steps);
-  const { home, config, store, pool, audit, logs } = ground;
+  const { home, config, store, audit, logs, capsules } = ground;
+  const { synced, problems } = ground.builtins;
   await audit.append(kernelEvent('supervisor.start', options.version, 'done', `pid ${process.pid}`));
   steps.run(
     'stopped entry',
@@ -138,10 +147,6 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     (session === null ? null : sessions.find(session))?.mode ?? config.approval.mode;
   const gate = new Gate({ layers: makeLayers(config, approvals), approvals, modeOf, onInternal: onFault });
 
-  const capsules = new CapsuleStore({ home: home.root, worker: pool });
-  const { synced, problems } = await steps.run('builtins', () =>
-    syncBuiltins({ store: capsules, worker: pool, directory: options.builtins, principal: PRINCIPAL }),
-  );
   const builtins = new Map(
     synced.filter(({ action }) => action !== 'kept').map(({ capsule }) => [capsule.name, capsule.hash ?? '']),
   );

@@ -65,12 +65,16 @@ export class Dispatcher {
   #serve(process: CapsuleProcess, row: SyscallRow, args: readonly Buffer[]): Buffer | Promise<Buffer> {
     const handler = this.#parts.handlers[row.name] as SyscallHandler<unknown> | undefined;
     if (handler === undefined) throw new Fault('not_served', `${row.name} is not served by this version`);
-    const context = makeContext(process);
+    const recheck = (real: string, covered: boolean) => {
+      const again = this.#parts.gate.decideSync({ ...action, resource: real, covered });
+      if (again?.verdict === 'deny') throw again.fault ?? new Fault('policy_denied', 'denied');
+    };
+    const context = makeContext(process, recheck);
     const request = handler.decode(args);
     const resource = handler.resource(request);
     const argsHash = row.audit === 'none' ? null : hashArguments(row.name, args);
     const call: OpenCall = { row, handler, request, context, resource, argsHash };
-    const action = describeAction(call, args);
+    const action: Action = describeAction(call, args);
     const decision = this.#parts.gate.decideSync(action);
     return decision === null ? this.#decideThenRun(call, action) : this.#afterDecision(call, decision);
   }
@@ -142,7 +146,7 @@ export class Dispatcher {
   }
 }
 
-function makeContext(process: CapsuleProcess): CallContext {
+function makeContext(process: CapsuleProcess, recheck: CallContext['recheck']): CallContext {
   const running = process.running;
   if (running === null) throw new Fault('internal', 'a host call outside an invocation');
   const { invocation, cancel, wall } = running;
@@ -153,6 +157,7 @@ function makeContext(process: CapsuleProcess): CallContext {
     actor: invocation.actor,
     waiters: invocation.waiters,
     cancel: cancel.signal,
+    recheck,
     setWaiting: (what) => process.setWaiting(what),
     pauseClock: () => wall?.pause(),
     resumeClock: () => (running === process.running ? wall?.resume() : undefined),

@@ -12,6 +12,8 @@ export interface Place {
 
 export interface Break {
   readonly index: number;
+  /** The last entry that it may be instead, where the log does not tell them apart. */
+  readonly last?: number;
   readonly place: Place;
   readonly message: string;
 }
@@ -109,11 +111,12 @@ export class CheckpointWindow {
     const message = Buffer.from(one.checkpoint.note.text);
     for (const signature of claimedSignatures(one.checkpoint, this.#key)) {
       if (await this.#check(message, signature)) continue;
-      return { index: one.firstIndex, place: one.place, message: 'the checkpoint is not signed by the pinned key' };
+      const text = 'the checkpoint is not signed by the pinned key';
+      return { index: one.firstIndex, last: one.checkpoint.size - 1, place: one.place, message: text };
     }
     if (one.tree.root().equals(one.checkpoint.root)) return null;
     const range = `${one.firstIndex} to ${one.checkpoint.size - 1}`;
     const text = `the entries ${range} are not those that were signed; the first changed one is among them`;
-    return { index: one.firstIndex, place: one.firstPlace, message: text };
+    return { index: one.firstIndex, last: one.checkpoint.size - 1, place: one.firstPlace, message: text };
   }
 }

@@ -28,8 +28,10 @@ export interface VerifyOptions {
 }
 
 export interface BadEntry {
-  /** The first entry that is not proven to be what was written. */
+  /** The first entry that is not proven to be what was written; the tree's size if something behind the last one is bad. */
   readonly index: number;
+  /** The last one that it may be instead. More than `index` only where the log does not tell them apart. */
+  readonly last: number;
   readonly segment: string;
   readonly offset: number;
   readonly code: FaultCode;
@@ -252,11 +254,11 @@ class VerifyRun {
   }
 }
 
-function badEntry({ index, place, message }: Break): BadEntry {
-  return { index, segment: place.segment, offset: place.offset, code: 'bad_log', message };
+function badEntry({ index, last = index, place, message }: Break): BadEntry {
+  return { index, last, segment: place.segment, offset: place.offset, code: 'bad_log', message };
 }
 
 function blameLeft(broken: ChainBreak): Break {
   const { left } = broken.suspicion as NonNullable<ChainBreak['suspicion']>;
-  return { ...left, message: `entry ${left.index} is not what entry ${broken.index} links to` };
+  return { ...left, last: broken.index, message: `entry ${left.index} is not what entry ${broken.index} links to` };
 }

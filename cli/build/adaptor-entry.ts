@@ -4,6 +4,7 @@ import {
   JS_EXCEPTION,
   JS_TAG,
   JS_UNDEFINED,
+  LOAD_TURNS_MAX,
   SEGMENT,
   TEMPLATE_EXPORT,
 } from './adaptor-layout.js';
@@ -54,10 +55,16 @@ export const LOAD_FUNCTIONS = `
     (if (i64.eq (local.get $value) ${EXCEPTION})
       (then
         (local.set $failed (i32.const 1))
+        (call $track_turns (i32.const 0))
         (call $discard (call $call_with (global.get $on_load_error) (call $JS_GetException (global.get $context)))))
-      (else (call $discard (local.get $value))))
-    (call $run_jobs)
-    (call $track_turns (i32.const 0))
+      (else
+        (call $discard (local.get $value))
+        (call $run_jobs)
+        (call $track_turns (i32.const 0))
+        ;; An interrupted job has nobody to throw to.
+        (if (i32.gt_u (global.get $turns) (i32.const ${LOAD_TURNS_MAX})) (then
+          (local.set $failed (i32.const 1))
+          (call $discard (call $call_with (global.get $on_load_error) ${UNDEFINED}))))))
     ;; What is freed stays in the memory image: the script's text would be in the module a second time.
     (memory.fill (local.get $at) (i32.const 0) (local.get $bytes))
     (call $mfree (local.get $at))

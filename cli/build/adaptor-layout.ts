@@ -57,8 +57,8 @@ export const SEGMENT = {
 /** What the clock says while the module is built (2024-01-02T03:04:05.678Z); `$find_random_state` looks for it too. */
 export const BUILD_CLOCK_MS = 1_704_164_645_678;
 
-/** Turns of the interrupt check (10,000 loop steps each) that a script may take to load: some 20 s, then it is stopped. */
-export const LOAD_TURNS_MAX = 8_000;
+/** Turns of the interrupt check (10,000 loop steps each) that a script may take to load: some 4 s, then it is stopped. */
+export const LOAD_TURNS_MAX = 1_500;
 
 /** A JSValue is a NaN-boxed i64 with the tag in its upper word; a small integer is its own lower word. */
 export const JS_TAG = { object: -1, bool: 1, undefined: 3, exception: 6 } as const;

@@ -14,7 +14,9 @@ export const SDK_NAMESPACE = 'astrid-sdk';
 export function refuseNode(): Plugin {
   const refusal = (path: string): OnResolveResult => ({
     errors: [
-      { text: `"${path}" is a module of Node.js, and capsules run without Node: use the modules of astrid/sdk instead` },
+      {
+        text: `"${path}" is a module of Node.js, and capsules run without Node: use the modules of astrid/sdk instead`,
+      },
     ],
   });
   return {
@@ -47,7 +49,9 @@ export function resolveSdk(sdkDir: string): Plugin {
           return { contents: await readFile(file, 'utf8'), loader: 'ts', pluginData: { file } };
         } catch {
           const name = args.path.replace(/\.ts$/, '');
-          return { errors: [{ text: `the SDK has no module "${name === SDK_MAIN ? 'astrid/sdk' : `astrid/sdk/${name}`}"` }] };
+          return {
+            errors: [{ text: `the SDK has no module "${name === SDK_MAIN ? 'astrid/sdk' : `astrid/sdk/${name}`}"` }],
+          };
         }
       });
     },

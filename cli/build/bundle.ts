@@ -121,7 +121,9 @@ function asBundleFault(error: unknown): unknown {
   const lines = messages.slice(0, ERRORS_SHOWN_MAX).map(formatMessage);
   const left = messages.length - lines.length;
   if (left > 0) lines.push(`and ${left} more`);
-  const unresolved = messages.some((message) => /^Could not resolve|is a module of Node|the SDK has no/.test(message.text));
+  const unresolved = messages.some((message) =>
+    /^Could not resolve|is a module of Node|the SDK has no/.test(message.text),
+  );
   const place = messages[0]?.location;
   return new Fault(unresolved ? 'not_found' : 'invalid_argument', lines.join('\n'), {
     field: place ? `${place.file}:${place.line}:${place.column + 1}` : 'entry',

@@ -1,7 +1,16 @@
 import { encodeU32, encodeVector, readVector } from './wasm-binary.js';
 
 const TYPE = { function: 0x60, i64: 0x7e, empty: 0x40 } as const;
-const OPCODE = { unreachable: 0x00, if: 0x04, end: 0x0b, return: 0x0f, call: 0x10, localGet: 0x20, i32Const: 0x41, i32Eq: 0x46 } as const;
+const OPCODE = {
+  unreachable: 0x00,
+  if: 0x04,
+  end: 0x0b,
+  return: 0x0f,
+  call: 0x10,
+  localGet: 0x20,
+  i32Const: 0x41,
+  i32Eq: 0x46,
+} as const;
 
 export interface DispatchTarget {
   readonly slot: number;

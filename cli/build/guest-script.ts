@@ -153,10 +153,13 @@ function installGuest(native: Native, config: GuestConfig): Handler[] {
   };
 
   const onLoadError = (thrown: unknown): void => {
-    loadError = describe(thrown);
+    // A job that was interrupted has no error to show for it.
+    loadError = thrown === undefined ? 'InternalError: interrupted' : describe(thrown);
   };
 
   const describeLoad = (): string => {
+    const [rejection] = rejections;
+    if (rejection !== undefined) loadError ??= describe(rejection.reason);
     const report: LoadReport = {
       error: loadError,
       dispatcher: typeof guest.__astrid_dispatch,

@@ -5,11 +5,11 @@ import { replacePassiveSegment } from './data-segment.js';
 import { makeDispatchCode, TypeTable } from './dispatch-code.js';
 import type { LinkedCall } from './guest-script.js';
 import {
+  type ExportEntry,
   encodeExports,
   encodeName,
   encodeU32,
   encodeVector,
-  type ExportEntry,
   findSection,
   KIND,
   readExports,
@@ -69,7 +69,9 @@ export function linkCapsule(template: Uint8Array, calls: readonly LinkedCall[], 
       [SECTION.import]: encodeVector([...imports.map((entry) => entry.bytes), ...added]),
       [SECTION.function]: dropFunctions(findSection(sections, SECTION.function), added.length),
       // The padding's exports would now name imports.
-      [SECTION.export]: encodeExports(exports.filter((entry) => entry.index >= functions.length + added.length || entry.kind !== KIND.function)),
+      [SECTION.export]: encodeExports(
+        exports.filter((entry) => entry.index >= functions.length + added.length || entry.kind !== KIND.function),
+      ),
       [SECTION.code]: encodeVector(codes.slice(added.length)),
       [SECTION.data]: replacePassiveSegment(findSection(sections, SECTION.data), segment),
     }),

@@ -70,7 +70,9 @@ function makeRefusingImports(module: WebAssembly.Module): WebAssembly.Imports {
 function requireExports(value: unknown): string[] {
   const field = '__astrid_exports';
   if (!Array.isArray(value) || value.length === 0) {
-    throw new Fault('invalid_argument', `${field}: expected a list of at least one of ${ENTRY_POINTS.join(', ')}`, { field });
+    throw new Fault('invalid_argument', `${field}: expected a list of at least one of ${ENTRY_POINTS.join(', ')}`, {
+      field,
+    });
   }
   for (const name of value) {
     if (typeof name !== 'string' || !ENTRY_NAMES.has(name)) {

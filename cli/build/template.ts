@@ -66,7 +66,10 @@ async function loadKeptTemplate(cacheDir: string): Promise<Uint8Array> {
 
 /** A kept template begins with its digest: a file cut short by a crash or a full disk is made again. */
 function isIntact(kept: Buffer): boolean {
-  return kept.length > DIGEST_BYTES && Buffer.from(blake3(kept.subarray(DIGEST_BYTES))).equals(kept.subarray(0, DIGEST_BYTES));
+  return (
+    kept.length > DIGEST_BYTES &&
+    Buffer.from(blake3(kept.subarray(DIGEST_BYTES))).equals(kept.subarray(0, DIGEST_BYTES))
+  );
 }
 
 async function makeTemplateKey(): Promise<string> {

@@ -6,6 +6,9 @@ import { readRows } from '../results.js';
 import { layOutApproval, printCard } from '../view/approval-card.js';
 import { paint, type Terminal } from '../view/terminal.js';
 
+/** Fewer characters of an id are not taken for it. */
+const ID_CHARS_MIN = 6;
+
 async function readApprovals(client: ControlClient, session?: string): Promise<readonly ApprovalRow[]> {
   const params = session === undefined ? {} : { session };
   return readRows<ApprovalRow>(await client.request('approvals.list', params), 'approvals.list');
@@ -30,12 +33,22 @@ export const runApprovalsList: CommandRun = (context, args) =>
     return EXIT.ok;
   });
 
+/** The row with this id, or the only one whose id begins with it. Faults: `not_found`, `invalid_argument`. */
+function findApproval(rows: readonly ApprovalRow[], id: string): ApprovalRow {
+  const found = rows.filter((row) => row.id === id || (id.length >= ID_CHARS_MIN && row.id.startsWith(id)));
+  const [row, second] = found;
+  if (row === undefined) throw new Fault('not_found', `no approval ${JSON.stringify(id)}; see: astrid approvals`);
+  if (second === undefined) return row;
+  throw new Fault('invalid_argument', `${found.length} approvals begin with ${JSON.stringify(id)}; give more of it`, {
+    field: 'id',
+  });
+}
+
 /** Looked up first: an answer says what it was given to, and an id that is not there is an error, not a success. */
 async function settle(context: CommandContext, id: string, decision: ApprovalDecision): Promise<number> {
   return withClient(context, async (client) => {
-    const row = (await readApprovals(client)).find((candidate) => candidate.id === id);
-    if (row === undefined) throw new Fault('not_found', `no approval ${JSON.stringify(id)}; see: astrid approvals`);
-    await client.request('approvals.answer', { id, decision });
+    const row = findApproval(await readApprovals(client), id);
+    await client.request('approvals.answer', { id: row.id, decision });
     if (context.json) context.io.out.json({ ...row, decision });
     else {
       const verb = decision === 'deny' ? paint('red', 'denied ') : paint('green', 'allowed ');

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { AuditEvent } from '../../abi/audit-event.js';
 import { decodeEntry } from '../../abi/audit/entry.js';
+import type { LoggedEvent } from '../../abi/audit/protocol.js';
 import { parseProof, verifyInclusion } from '../../abi/audit/proof.js';
 import { type VerifyReport, verifyLog } from '../../abi/audit/verify.js';
 import { EXIT, Fault } from '../../abi/errno.js';
@@ -13,9 +14,6 @@ import { printStream } from '../stream-output.js';
 import { formatCount, formatTime } from '../view/human.js';
 import { paint, type StyleName, type Terminal } from '../view/terminal.js';
 
-/** One event of `audit.tail`: the entry's index in the log and what was recorded. */
-export type AuditRow = AuditEvent & { readonly index: number };
-
 const OUTCOME_STYLE: Record<AuditEvent['outcome'], StyleName> = {
   accepted: 'plain',
   done: 'green',
@@ -26,7 +24,7 @@ const OUTCOME_STYLE: Record<AuditEvent['outcome'], StyleName> = {
 
 const INDEX_MAX = 2 ** 48 - 1;
 
-function printAuditRow(terminal: Terminal, row: AuditRow): void {
+function printEntry(terminal: Terminal, row: LoggedEvent): void {
   const { layer, verdict, reason } = row.authorization;
   const count = row.count === null ? '' : ` x${row.count}`;
   terminal.line(
@@ -46,7 +44,7 @@ export const runAuditTail: CommandRun = async (context, args) => {
   return withClient(context, async (client) => {
     const stream = await client.stream('audit.tail', { follow, ...(lines === undefined ? {} : { lines }) });
     return printStream(context, stream, follow, (event) =>
-      printAuditRow(context.io.out, readRecord<AuditRow>(event, 'audit.tail')),
+      printEntry(context.io.out, readRecord<LoggedEvent>(event, 'audit.tail')),
     );
   });
 };
@@ -144,13 +142,13 @@ async function verifyProofFile(context: CommandContext, args: CommandArguments, 
     const proof = parseProof(await readSmallFile({ path: resolve(context.io.cwd, path), label: path }));
     const checkpoint = verifyInclusion(proof.entry, proof, proof.checkpoint, key);
     const { event } = decodeEntry(proof.entry);
-    const row: AuditRow = { index: proof.index, ...event };
+    const row: LoggedEvent = { index: proof.index, ...event };
     if (context.json) {
       context.io.out.json({ ok: true, treeSize: checkpoint.size, entry: row });
       return EXIT.ok;
     }
     context.io.out.line(paint('green', 'proven'), `  entry ${proof.index} is in the log of ${checkpoint.size} entries`);
-    printAuditRow(context.io.out, row);
+    printEntry(context.io.out, row);
     return EXIT.ok;
   });
 }

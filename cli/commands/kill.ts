@@ -2,18 +2,23 @@ import { EXIT } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { REQUEST_WAIT_MS } from '../client.js';
 import { type CommandRun, withClient } from '../context.js';
+import { readRecord } from '../results.js';
 
-/** The grace before KILL, and on a restart the wait until it is ready again, come on top of the usual deadline. */
-const KILL_WAIT_MS = LIMITS.killGraceMs + REQUEST_WAIT_MS;
+/** The grace before KILL and the wait until it is ready again come on top of the usual deadline. */
 const RESTART_WAIT_MS = LIMITS.killGraceMs + LIMITS.loadWaitMs + REQUEST_WAIT_MS;
+
+interface TargetResult {
+  /** The capsule that the target, a name or a pid, stands for. */
+  readonly capsule: string;
+}
 
 /** `astrid kill <capsule|pid>`: TERM, grace, KILL; what happens next is the capsule's restart policy. */
 export const runKill: CommandRun = (context, args) =>
   withClient(context, async (client) => {
     const target = args.requiredText('target');
-    const result = await client.request('kill', { target }, { waitMs: KILL_WAIT_MS });
-    if (context.json) context.io.out.json(result ?? { target });
-    else context.io.out.line(`${target} was ended; its restart policy decides what follows`);
+    const result = readRecord<TargetResult>(await client.request('kill', { target }), 'kill');
+    if (context.json) context.io.out.json(result);
+    else context.io.out.line(`${result.capsule}: TERM sent, KILL after ${LIMITS.killGraceMs / 1000} s; see: astrid ps`);
     return EXIT.ok;
   });
 
@@ -21,8 +26,9 @@ export const runKill: CommandRun = (context, args) =>
 export const runRestart: CommandRun = (context, args) =>
   withClient(context, async (client) => {
     const target = args.requiredText('target');
-    const result = await client.request('restart', { target }, { waitMs: RESTART_WAIT_MS });
-    if (context.json) context.io.out.json(result ?? { target });
-    else context.io.out.line(`${target} was restarted`);
+    const answer = await client.request('restart', { target }, { waitMs: RESTART_WAIT_MS });
+    const result = readRecord<TargetResult>(answer, 'restart');
+    if (context.json) context.io.out.json(result);
+    else context.io.out.line(`${result.capsule} was restarted`);
     return EXIT.ok;
   });

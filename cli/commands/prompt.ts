@@ -2,6 +2,7 @@ import type { ApprovalRow } from '../../abi/control.js';
 import { asFault, EXIT, exitCodeOf, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { answerFromTerminal } from '../approval-prompt.js';
+import type { ControlClient } from '../client.js';
 import { type CommandContext, type CommandRun, connectOrStart, resolveWorkspace } from '../context.js';
 import { Conversation, type ConversationEvent, EXIT_BY_OUTCOME } from '../conversation.js';
 import type { Io } from '../io.js';
@@ -56,6 +57,7 @@ class HeadlessTurn {
   readonly #answered = new Set<string>();
   readonly #early: ConversationEvent[] = [];
   #conversation: Conversation | null = null;
+  #presence: ControlClient | null = null;
   #asking: Promise<void> = Promise.resolve();
 
   constructor(context: CommandContext, yes: boolean, interactive: boolean) {
@@ -64,8 +66,10 @@ class HeadlessTurn {
     this.#interactive = interactive;
   }
 
-  attach(conversation: Conversation): void {
+  /** With `presence`, a connection that says that somebody is there to answer; closing it takes that back. */
+  attach(conversation: Conversation, presence: ControlClient | null): void {
     this.#conversation = conversation;
+    this.#presence = presence;
     this.#emit({ type: 'session', session: conversation.session.id, resumed: conversation.session.resumed });
     for (const event of this.#early.splice(0)) this.handle(event);
   }
@@ -77,6 +81,7 @@ class HeadlessTurn {
     else if (event.type === 'lost') return;
     else if (this.#context.json) this.#emit(event);
     else if (event.type === 'response' && event.isFinal) this.#printAnswer(event.text);
+    else if (event.type === 'response') this.#note(event.text);
     else if (event.type === 'lagged') this.#note(`${event.count} messages were lost: the output may be incomplete`);
   }
 
@@ -116,8 +121,8 @@ class HeadlessTurn {
       this.#asking = this.#asking.then(() => answerFromTerminal(this.#context.io, conversation, row));
       this.#asking.catch((error: unknown) => this.fail(asFault(error)));
     } else if (row.state === 'pending' && this.#yes && !mine) {
-      // Nobody here answers this one: say so, and it is queued instead of waiting for its deadline.
-      conversation.stopAnswering().catch((error: unknown) => this.fail(asFault(error)));
+      // Nobody here answers this one: whoever was there leaves, and it is queued instead of waiting for its deadline.
+      this.#presence?.close();
     } else if (!this.#context.json && row.state === 'queued') {
       this.#note(`queued for approval: ${row.capsule} ${row.action} ${row.resource}; allow it with: astrid approvals`);
     }
@@ -160,22 +165,22 @@ export const runPrompt: CommandRun = async (context, args) => {
   try {
     const text = joinPrompt(args.text('prompt') ?? '', await readPipedText(io));
     const client = await connectOrStart(context);
-    const conversation = await Conversation.open(
-      client,
-      {
-        workspace: await resolveWorkspace(io),
-        interactive: interactive || yes,
-        ...(session === undefined ? {} : { session }),
-        ...(mode === undefined ? {} : { mode }),
-      },
-      (event) => turn.handle(event),
-    );
-    turn.attach(conversation);
+    const workspace = await resolveWorkspace(io);
+    const options = {
+      workspace,
+      interactive,
+      ...(session === undefined ? {} : { session }),
+      ...(mode === undefined ? {} : { mode }),
+    };
+    const conversation = await Conversation.open(client, options, (event) => turn.handle(event));
+    const presence = yes ? await openPresence(context, conversation.session.id, workspace) : null;
+    turn.attach(conversation, presence);
     try {
       const outcome = await runBounded(io, conversation, text, timeoutMs);
       turn.finish(outcome);
       return EXIT_BY_OUTCOME[outcome];
     } finally {
+      presence?.close();
       conversation.close();
     }
   } catch (error) {
@@ -184,3 +189,18 @@ export const runPrompt: CommandRun = async (context, args) => {
     return fault.code === 'cancelled' ? EXIT.interrupted : exitCodeOf(fault.code);
   }
 };
+
+/**
+ * A second connection whose only meaning is that somebody answers for the session: the supervisor counts listeners by
+ * connection, so this is what `--yes` can take back without losing the turn.
+ */
+async function openPresence(context: CommandContext, id: string, workspace: string): Promise<ControlClient> {
+  const client = await connectOrStart(context);
+  try {
+    await client.request('session.open', { id, workspace, interactive: true });
+    return client;
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}

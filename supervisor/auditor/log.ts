@@ -34,8 +34,8 @@ export interface OpenedLog {
   readonly proof: readonly Buffer[];
 }
 
-/** Small enough to read whole at a start (about 80,000 entries), large enough that heads are a small part. */
-const SEGMENT_BYTES_MAX = 16 * 1024 * 1024;
+/** Small enough to read whole at a start (about 40,000 entries), large enough that heads are a small part. */
+const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 const TREE_FILE = 'tree.hashes';
 
 /**

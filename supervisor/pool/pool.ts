@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import type { VerifyReport } from '../../abi/audit/verify.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import type { ModuleReport } from '../capsule/inspect.js';
-import type { TaskName, TaskReply, TaskResults } from './tasks.js';
+import type { AuditRequest, TaskName, TaskReply, TaskTable } from './tasks.js';
 
 /** Work that would stall the event loop: a 32 MiB module takes most of a second to hash. */
 export interface Pool {
@@ -10,6 +11,8 @@ export interface Pool {
   hashBlake3(bytes: Uint8Array): Promise<{ readonly hash: string; readonly bytes: Buffer }>;
   /** Takes the bytes over, as above. @throws Fault of `inspectModule` */
   inspectModule(bytes: Uint8Array): Promise<{ readonly report: ModuleReport; readonly bytes: Buffer }>;
+  /** Reads and checks a whole log. What is wrong with it is in the report. @throws Fault `bad_proof`, `bad_log` (key), `io_error` */
+  verifyAudit(request: AuditRequest): Promise<VerifyReport>;
   /** Ends the threads; work under way is answered with a Fault `cancelled`. */
   close(): Promise<void>;
 }
@@ -30,14 +33,17 @@ const WAITING_MAX = 256;
 export function openPool(options: PoolOptions = {}): Pool {
   const tasks = new TaskRunner(options);
   return {
-    hashBlake3: async (bytes) => {
-      const { value, bytes: back } = await tasks.run('hashBlake3', bytes);
-      return { hash: value, bytes: back };
+    hashBlake3: async (input) => {
+      const own = detach(input);
+      const { value, bytes } = await tasks.run('hashBlake3', own, [own]);
+      return { hash: value, bytes: Buffer.from(bytes) };
     },
-    inspectModule: async (bytes) => {
-      const { value, bytes: back } = await tasks.run('inspectModule', bytes);
-      return { report: value, bytes: back };
+    inspectModule: async (input) => {
+      const own = detach(input);
+      const { value, bytes } = await tasks.run('inspectModule', own, [own]);
+      return { report: value, bytes: Buffer.from(bytes) };
     },
+    verifyAudit: (request) => tasks.run('verifyAudit', request, []),
     close: () => tasks.close(),
   };
 }
@@ -75,14 +81,14 @@ class TaskRunner {
 
   async run<Name extends TaskName>(
     name: Name,
-    input: Uint8Array,
-  ): Promise<{ value: TaskResults[Name]; bytes: Buffer }> {
+    input: TaskTable[Name]['input'],
+    transferred: readonly ArrayBuffer[],
+  ): Promise<TaskTable[Name]['output']> {
     await this.#takePlace();
     try {
-      const reply = await this.#runOnThread(name, detach(input));
-      if (!reply.ok)
-        throw new Fault(reply.code, reply.message, reply.field === undefined ? {} : { field: reply.field });
-      return { value: reply.value, bytes: Buffer.from(reply.bytes) };
+      const reply = await this.#runOnThread(name, input, transferred);
+      if (reply.ok) return reply.value;
+      throw new Fault(reply.code, reply.message, reply.field === undefined ? {} : { field: reply.field });
     } finally {
       this.#givePlace();
     }
@@ -96,15 +102,19 @@ class TaskRunner {
     await this.#piscina.destroy();
   }
 
-  #runOnThread<Name extends TaskName>(name: Name, bytes: ArrayBuffer): Promise<TaskReply<TaskResults[Name]>> {
+  #runOnThread<Name extends TaskName>(
+    name: Name,
+    input: TaskTable[Name]['input'],
+    transferred: readonly ArrayBuffer[],
+  ): Promise<TaskReply<TaskTable[Name]['output']>> {
     return new Promise((resolve, reject) => {
       const refuse = (fault: Fault) => {
         this.#running.delete(refuse);
         reject(fault);
       };
       this.#running.add(refuse);
-      this.#piscina.run(bytes, { name, transferList: [bytes] }).then(
-        (reply: TaskReply<TaskResults[Name]>) => {
+      this.#piscina.run(input, { name, transferList: [...transferred] }).then(
+        (reply: TaskReply<TaskTable[Name]['output']>) => {
           this.#running.delete(refuse);
           resolve(reply);
         },

@@ -1,39 +1,72 @@
 import { blake3 } from '@noble/hashes/blake3.js';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
+import { parseNoteKey } from '../../abi/audit/note.js';
+import { type VerifyReport, verifyLog } from '../../abi/audit/verify.js';
 import { asFault, type FaultCode } from '../../abi/errno.js';
 import { inspectModule as inspect, type ModuleReport } from '../capsule/inspect.js';
+import { openAuditSegments } from './audit-segments.js';
 
-/** Task names and what each makes of the bytes it is given. */
-export interface TaskResults {
-  hashBlake3: string;
-  inspectModule: ModuleReport;
+/** A result and the bytes it was made from, which go back to their owner without a copy. */
+export interface Returned<T> {
+  readonly value: T;
+  readonly bytes: ArrayBuffer;
 }
-export type TaskName = keyof TaskResults;
+
+export interface AuditRequest {
+  /** Directory with the segments. */
+  readonly directory: string;
+  /** The pinned key as one verifier key line (`name+id+key`); a key from beside the log proves nothing. */
+  readonly key: string;
+  /** The latest checkpoint that is kept elsewhere: a log that lacks a part of it is cut or forked. */
+  readonly knownCheckpoint: string | null;
+}
+
+/** What each task takes and makes; the names are those of the functions below. */
+export interface TaskTable {
+  hashBlake3: { input: ArrayBuffer; output: Returned<string> };
+  inspectModule: { input: ArrayBuffer; output: Returned<ModuleReport> };
+  verifyAudit: { input: AuditRequest; output: VerifyReport };
+}
+export type TaskName = keyof TaskTable;
 
 /**
  * What a thread answers. An error that is thrown across threads loses its class and its fields, so a task never
- * throws: a Fault travels as data and becomes a Fault again on the other side. The bytes go back without a copy.
+ * throws: a Fault travels as data and becomes a Fault again on the other side.
  */
 export type TaskReply<T> =
-  | { readonly ok: true; readonly value: T; readonly bytes: ArrayBuffer }
+  | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly code: FaultCode; readonly message: string; readonly field: string | undefined };
 
 /** BLAKE3 in lowercase hex. */
 export function hashBlake3(bytes: ArrayBuffer): unknown {
-  return reply<'hashBlake3'>(bytes, (view) => Buffer.from(blake3(view)).toString('hex'));
+  return replyWithBytes(bytes, (view) => Buffer.from(blake3(view)).toString('hex'));
 }
 
 export function inspectModule(bytes: ArrayBuffer): unknown {
-  return reply<'inspectModule'>(bytes, inspect);
+  return replyWithBytes(bytes, inspect);
 }
 
-function reply<Name extends TaskName>(bytes: ArrayBuffer, work: (view: Uint8Array) => TaskResults[Name]): unknown {
+export async function verifyAudit(request: AuditRequest): Promise<TaskReply<VerifyReport>> {
+  const { directory, key, knownCheckpoint } = request;
   try {
-    const answer: TaskReply<TaskResults[Name]> = { ok: true, value: work(new Uint8Array(bytes)), bytes };
+    const segments = await openAuditSegments(directory);
+    const known = knownCheckpoint === null ? {} : { known: knownCheckpoint };
+    return { ok: true, value: await verifyLog(segments, { key: parseNoteKey(key), ...known }) };
+  } catch (thrown) {
+    return faultReply(thrown);
+  }
+}
+
+function replyWithBytes<T>(bytes: ArrayBuffer, work: (view: Uint8Array) => T): unknown {
+  try {
+    const answer: TaskReply<Returned<T>> = { ok: true, value: { value: work(new Uint8Array(bytes)), bytes } };
     return move({ [transferableSymbol]: [bytes], [valueSymbol]: answer });
   } catch (thrown) {
-    const { code, message, field } = asFault(thrown);
-    const answer: TaskReply<never> = { ok: false, code, message, field };
-    return answer;
+    return faultReply(thrown);
   }
+}
+
+function faultReply(thrown: unknown): TaskReply<never> {
+  const { code, message, field } = asFault(thrown);
+  return { ok: false, code, message, field };
 }

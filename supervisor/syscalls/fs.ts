@@ -29,14 +29,11 @@ const covers =
   };
 
 /**
- * The grant is checked again against where the path really leads, links followed, in the walk that then acts there: a link
+ * Grant and policy are asked again about where the path really leads, links followed, in the walk that then acts there: a link
  * inside what was granted is no way out of it.
  */
-const guardFor = (capability: 'fs_read' | 'fs_write', context: CallContext) => (real: GuestPath) => {
-  if (covers(capability)({ path: real }, context)) return;
-  const message = `${capability} in [capabilities] of Capsule.toml has no entry that covers ${real.display}`;
-  throw new Fault('capability_missing', message, { field: capability });
-};
+const guardFor = (capability: 'fs_read' | 'fs_write', context: CallContext) => (real: GuestPath) =>
+  context.recheck(real.display, covers(capability)({ path: real }, context));
 
 export function makeFsHandlers(files: FilesService) {
   const scope = ({ path }: PathRequest, { actor }: CallContext) => files.scopeOf(path, actor);

@@ -12,6 +12,11 @@ export interface CallContext {
   /** Capsules that are blocked until this call returns, the caller included. */
   readonly waiters: ReadonlySet<string>;
   readonly cancel: AbortSignal;
+  /**
+   * Asks the gate's fixed layers again, about where a path really leads. Throws the Fault of a layer that refuses it: a link is
+   * no way around a grant or a block.
+   */
+  recheck(resource: string, covered: boolean): void;
   /** Says what the call waits on, for `ps`; an empty text ends the wait. */
   setWaiting(what: string): void;
   /** Stops the invocation's clock while a person is asked. */

@@ -6,6 +6,7 @@ import { type Base, lowerIdentity } from './base-identity.js';
 import { readContent, writeAllAt } from './content.js';
 import { withHandles } from './handle-scope.js';
 import type { HeldEntry } from './held-dir.js';
+import { normalise } from './path.js';
 
 const LOG_NAME = 'base.jsonl';
 const FRESH_NAME = 'base.jsonl.new';
@@ -14,6 +15,9 @@ const STALE_LINES_MAX = 4096;
 /** Most changed paths of one session, and most bytes that their records take; both are held in memory. */
 export const RECORDS_MAX = 100_000;
 const LOG_BYTES_MAX = 128 * 1024 * 1024;
+
+/** Segments joined with `/`. A damaged log must not lead a walk anywhere. */
+const path = z.string().refine((text) => normalise([], text.split('/'))?.join('/') === text && text !== '');
 
 /**
  * One line of the log, exactly one key:
@@ -26,12 +30,12 @@ const LOG_BYTES_MAX = 128 * 1024 * 1024;
  *   landed  … and it is gone
  */
 const line = z.union([
-  z.strictObject({ base: z.string(), was: lowerIdentity.nullable() }),
-  z.strictObject({ forget: z.string() }),
-  z.strictObject({ hide: z.string() }),
-  z.strictObject({ shown: z.string() }),
-  z.strictObject({ temp: z.string() }),
-  z.strictObject({ landed: z.string() }),
+  z.strictObject({ base: path, was: lowerIdentity.nullable() }),
+  z.strictObject({ forget: path }),
+  z.strictObject({ hide: path }),
+  z.strictObject({ shown: path }),
+  z.strictObject({ temp: path }),
+  z.strictObject({ landed: path }),
 ]);
 type Line = z.infer<typeof line>;
 

@@ -53,8 +53,7 @@ test('manifest, only a package, asks for nothing and gets the defaults', (t) => 
   t.end();
 });
 
-test('manifest, both styles in one file, are merged', (t) => {
-  const manifest = parseManifest(`${HEAD}
+const BOTH_STYLES = `${HEAD}
 abi = 3
 restart = "always"
 astrid-version = ">=0.5.0"
@@ -80,8 +79,8 @@ identity = ["resolve"]
 "a.v1.*" = { wit = "opaque" }
 "c.v1.y" = "@x/wit/y"
 [subscribe]
-"d.v1.z" = { wit = "TODO", handler = "on_z", priority = 5, fail = "closed" }
-"e.v1.w" = { wit = "TODO" }
+"d.v1.z" = { wit = "opaque", handler = "on_z", priority = 5, fail = "closed" }
+"e.v1.w" = { wit = "opaque" }
 [[interceptor]]
 event = "d.v1.z"
 action = "on_z"
@@ -106,7 +105,10 @@ schema = "schemas/b.json"
 [limits]
 memory_pages = 256
 wall_ms = 1000
-`);
+`;
+
+test('manifest, both styles in one file, are merged', (t) => {
+  const manifest = parseManifest(BOTH_STYLES);
   t.match(manifest, {
     abi: 3,
     restart: 'always',

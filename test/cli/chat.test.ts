@@ -1,5 +1,5 @@
 import { type Test, test } from 'tap';
-import { EXIT } from '../../abi/errno.js';
+import { EXIT, Fault } from '../../abi/errno.js';
 import { type FakeIo, type FakeIoOptions, makeFakeIo } from '../kit/fake-io.js';
 import { FAKE_SESSION, type FakeScript, FakeSupervisor, makeApproval, makeHome, startFake } from '../kit/fake-supervisor.js';
 import { runCli, startCli } from '../kit/run-cli.js';
@@ -282,4 +282,21 @@ test('chat, no supervisor can be started, fails before the first prompt', async 
   const { exitCode, err } = await runCli(['chat'], home, { tty: true });
   t.equal(exitCode, 1);
   t.match(err, /broken \(internal\)/);
+});
+
+test('chat, a decision that the supervisor does not offer, is told and asked again', async (t) => {
+  const chat = await openChat(t, [], {
+    'approvals.answer': (params) => {
+      if (params['decision'] === 'session') throw new Fault('invalid_argument', 'not offered for the session');
+      return null;
+    },
+  });
+  chat.fake.approval(makeApproval());
+  await chat.io.outText.until('[d]eny');
+  chat.io.type('s');
+  await chat.io.outText.until('not offered for the session');
+  await chat.io.outText.until('[d]eny');
+  chat.io.type('o');
+  await chat.io.outText.until('allowed once');
+  await leave(t, chat);
 });

@@ -73,12 +73,12 @@ test('every command that needs a supervisor, none is running, says so and exits 
 
 test('kill and restart, a target, name it to the supervisor and report its fault', async (t) => {
   const { home, fake } = await startFake(t, {
-    kill: () => null,
+    kill: () => ({ capsule: 'fs' }),
     restart: () => {
       throw new Fault('not_found', 'no capsule nope');
     },
   });
-  t.match(await runCli(['kill', '4711'], home), { exitCode: 0, out: /4711 was ended/ });
+  t.match(await runCli(['kill', '4711'], home), { exitCode: 0, out: 'fs: TERM sent, KILL after 2 s; see: astrid ps\n' });
   t.same(fake.calls.at(-1), { method: 'kill', params: { target: '4711' } });
   t.match(await runCli(['restart', 'nope'], home), { exitCode: 1, err: 'astrid: no capsule nope (not_found)\n' });
 });
@@ -216,7 +216,16 @@ test('approvals allow and deny, an id, answer with the decision and name what it
   t.same(fake.calls.at(-1)?.params, { id: 'a1', decision: 'session' });
   t.match((await runCli(['approvals', 'deny', 'a1'], home)).out, 'denied fs write_file');
   t.same(fake.calls.at(-1)?.params, { id: 'a1', decision: 'deny' });
+  t.match(await runCli(['approvals', 'allow', 'a'], home), { exitCode: 1, err: /not_found/ }, 'too little of an id');
   t.match(await runCli(['approvals', 'allow', 'zz'], home), { exitCode: 1, err: /no approval "zz".*\(not_found\)/ });
+});
+
+test('approvals allow, the start of an id, is taken when it is long enough and only one begins so', async (t) => {
+  const rows = ['abcdef01', 'abcdef02', 'fedcba01'].map((id) => makeApproval({ id }));
+  const { home, fake } = await startFake(t, { 'approvals.list': () => rows });
+  t.equal((await runCli(['approvals', 'allow', 'fedcba'], home)).exitCode, 0);
+  t.same(fake.calls.at(-1)?.params, { id: 'fedcba01', decision: 'once' });
+  t.match(await runCli(['approvals', 'deny', 'abcdef'], home), { exitCode: 2, err: /2 approvals begin with "abcdef"/ });
 });
 
 test('stop, a running supervisor, returns once it is gone', async (t) => {

@@ -22,6 +22,15 @@ async function endAfter(t: Test, home: string): Promise<void> {
   t.teardown(() => runCli(['stop'], home));
 }
 
+/** The pid that a hanging supervisor writes, as soon as it has been written. */
+async function readPid(log: string): Promise<number> {
+  for (;;) {
+    const pid = /pid (\d+)\n/.exec(await readFile(log, 'utf8'))?.[1];
+    if (pid !== undefined) return Number(pid);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 test('ensuring a supervisor, none runs, starts one detached and returns when it is ready', async (t) => {
   const home = join(await makeHome(t), 'fresh');
   await endAfter(t, home);
@@ -93,9 +102,9 @@ test('ensuring a supervisor, an earlier failure in the log, is not shown as this
 
 test('ensuring a supervisor, it does not become ready, times out and says where to look', async (t) => {
   const home = await makeHome(t);
-  const fault = await ensureSupervisor(home, starting('hang', { readyWaitMs: 1_500 })).catch(asFault);
+  const fault = await ensureSupervisor(home, starting('hang', { readyWaitMs: 300 })).catch(asFault);
   t.match(fault, { code: 'timed_out', message: /supervisor\.log/ });
-  const pid = Number(/pid (\d+)/.exec(await readFile(join(home, 'var/supervisor.log'), 'utf8'))?.[1]);
+  const pid = await readPid(join(home, 'var/supervisor.log'));
   t.ok(process.kill(pid, 'SIGKILL'), 'the process was left to the operator, and is ended here');
 });
 

@@ -180,3 +180,8 @@ export async function codeOf(work: Promise<unknown>): Promise<string> {
     (thrown) => (thrown instanceof Fault ? thrown.code : String(thrown)),
   );
 }
+
+export function only<T>(items: readonly T[]): T {
+  if (items.length !== 1) throw new Error(`expected one, got ${items.length}`);
+  return items[0]!;
+}

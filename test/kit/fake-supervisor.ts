@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, unlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -148,6 +149,11 @@ export class FakeSupervisor {
     const found = this.calls.filter((call) => call.method === method)[count - 1];
     if (found !== undefined) return Promise.resolve(found);
     return new Promise((resolve) => this.#waiting.push({ method, count, resolve }));
+  }
+
+  /** The next time one connection goes away. */
+  async waitDisconnect(): Promise<void> {
+    await Promise.race([...this.#sockets].map((socket) => once(socket, 'close')));
   }
 
   /** A message to every bus subscriber. */

@@ -10,6 +10,8 @@ interface Port {
   random: (size: number) => Buffer;
   now: () => number;
   print: (text: string) => void;
+  encode: (text: string) => Buffer;
+  decode: (bytes: Uint8Array) => string;
   entry: string;
   input: Buffer;
   outcome: { output?: Uint8Array; failure?: string } | null;
@@ -24,7 +26,8 @@ const ADAPTOR = `
     for (const arg of args) if (!(arg instanceof Uint8Array)) throw new TypeError(name + ' takes Uint8Arrays');
     return own(port.host(name, args));
   };
-  globalThis.__astrid_env = { now: () => port.now(), random: (size) => own(port.random(size)), print: (text) => port.print(text) };
+  globalThis.__astrid_env = { now: () => port.now(), random: (size) => own(port.random(size)), print: (text) => port.print(text),
+    encodeUtf8: (text) => own(port.encode(text)), decodeUtf8: (bytes) => port.decode(bytes) };
   const enter = () => {
     const succeed = (output) => { port.outcome = { output }; };
     const fail = (error) => { port.outcome = { failure: String((error && error.stack) || error) }; };
@@ -65,8 +68,10 @@ export class GuestRealm {
       );
     };
     const print = () => undefined;
+    const encode = (text: string) => Buffer.from(text, 'utf8');
+    const decode = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8');
     const input = Buffer.alloc(0);
-    this.#port = { host: checked, random, now: options.now, print, entry: '', input, outcome: null };
+    this.#port = { host: checked, random, now: options.now, print, encode, decode, entry: '', input, outcome: null };
     this.#context = createContext({ __port: this.#port }, { microtaskMode: 'afterEvaluate' });
     runInContext(`(() => {${ADAPTOR}})()`, this.#context);
     runInContext(script, this.#context);

@@ -59,7 +59,12 @@ export async function startSupervisor(options: SupervisorOptions = {}): Promise<
     writeFileSync(join(builtins, name, `${name}.wasm`), guest.wasm);
   }
   await installGuests(home, options.installed ?? {});
-  return launch({ root, home, workspace, builtins });
+  try {
+    return await launch({ root, home, workspace, builtins });
+  } catch (error) {
+    rmSync(root, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 async function installGuests(home: string, guests: Readonly<Record<string, InstalledGuest>>): Promise<void> {
@@ -118,7 +123,6 @@ async function launch(places: Places): Promise<RealSupervisor> {
     await ready;
   } catch (error) {
     await kill('SIGKILL');
-    rmSync(root, { recursive: true, force: true });
     throw error;
   }
   return {

@@ -1,48 +1,82 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import fsPromises from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import { commitOverlay } from '../../supervisor/vfs/commit.js';
+import { countHeldHandles } from '../../supervisor/vfs/held-dir.js';
 import { StorageQuota } from '../../supervisor/vfs/quota.js';
 import { rollbackOverlay } from '../../supervisor/vfs/rollback.js';
 import { openSessionFiles, type SessionFiles, type SessionFilesOptions } from '../../supervisor/vfs/session-files.js';
 import { diskTree, Guest, plant, type Tree } from './session-fixture.js';
 
-type Patched = 'rename' | 'link' | 'mkdir' | 'rmdir' | 'unlink' | 'chmod' | 'open';
-const PATCHED: readonly Patched[] = ['rename', 'link', 'mkdir', 'rmdir', 'unlink', 'chmod', 'open'];
+const PATCHED = ['rename', 'link', 'mkdir', 'rmdir', 'unlink', 'chmod', 'open'] as const;
+type Method = (...args: unknown[]) => Promise<unknown>;
+
+interface Death {
+  /** How many calls that change the disk the action made; null when it was killed before its end. */
+  readonly calls: number | null;
+  /** Lets the killed action go on to fail, so that it gives its handles back. After everything was looked at. */
+  bury(): void;
+}
 
 /**
- * Stands for SIGKILL without the cost of a process per point: from the n-th call on that changes the disk, no call ever
- * returns, so nothing that would tidy up runs. Returns how many such calls the action made, if it got to its end.
+ * Stands for SIGKILL without the cost of a process per point: from the n-th call on that changes the disk, no call
+ * returns, so nothing that would tidy up runs.
  */
-async function killAt(point: number, action: () => Promise<void>): Promise<number | 'killed'> {
+async function killAt(point: number, action: () => Promise<unknown>): Promise<Death> {
   let calls = 0;
-  const originals = Object.fromEntries(PATCHED.map((name) => [name, fsPromises[name]]));
-  let killed: () => void = () => undefined;
-  const death = new Promise<'killed'>((resolve) => {
-    killed = () => resolve('killed');
+  let kill: () => void = () => undefined;
+  const death = new Promise<null>((resolve) => {
+    kill = () => resolve(null);
   });
-  const target = fsPromises as unknown as Record<string, unknown>;
-  for (const name of PATCHED) {
-    const original = fsPromises[name] as (...args: unknown[]) => Promise<unknown>;
-    target[name] = (...args: unknown[]) => {
-      calls += 1;
-      if (calls < point) return original(...args);
-      killed();
-      return new Promise(() => undefined);
-    };
-  }
-  syncBuiltinESMExports();
+  const graves: ((error: Error) => void)[] = [];
+  const restore = patchDisk((original, ...args) => {
+    calls += 1;
+    if (calls < point) return original(...args);
+    kill();
+    return new Promise((_, reject) => graves.push(reject));
+  });
+  const running = action();
+  running.catch(() => undefined); // buried
   try {
-    return await Promise.race([action().then(() => calls), death]);
+    const outcome = await Promise.race([running.then(() => calls), death]);
+    const bury = () => {
+      for (const reject of graves) reject(new Error('killed'));
+    };
+    return { calls: outcome, bury };
   } finally {
-    Object.assign(target, originals);
-    syncBuiltinESMExports();
+    restore();
   }
 }
+
+/** Puts `call` before every function of Node that changes the disk. Returns what takes it away again. */
+function patchDisk(call: (original: Method, ...args: unknown[]) => Promise<unknown>): () => void {
+  const target = fsPromises as unknown as Record<string, Method>;
+  const originals = PATCHED.map((name) => [name, target[name] as Method] as const);
+  const write = handlePrototype['write'] as Method;
+  for (const [name, original] of originals) {
+    target[name] = (...args) => {
+      const changes = name !== 'open' || (Number(args[1]) & constants.O_CREAT) !== 0;
+      return changes ? call(original, ...args) : original(...args);
+    };
+  }
+  handlePrototype['write'] = function (this: unknown, ...args) {
+    return call(write.bind(this), ...args);
+  };
+  syncBuiltinESMExports();
+  return () => {
+    for (const [name, original] of originals) target[name] = original;
+    handlePrototype['write'] = write;
+    syncBuiltinESMExports();
+  };
+}
+
+const someHandle = await fsPromises.open('/dev/null', 'r');
+const handlePrototype = Object.getPrototypeOf(someHandle) as Record<string, Method>;
+await someHandle.close();
 
 interface Run {
   readonly options: SessionFilesOptions;
@@ -67,37 +101,28 @@ function makeBase(t: Test): string {
   return base;
 }
 
-async function viewOf(options: SessionFilesOptions): Promise<Record<string, string>> {
-  const files = await openSessionFiles(options);
-  try {
-    return await new Guest(files).tree();
-  } finally {
-    await files.close();
-  }
-}
-
-const TREE = { f: 'old', 'd/a': '1', 'd/b': '2', 'd/s/c': '3', 'was-file': 'w' };
+const TREE = { f: 'old', 'd/a': '1', 'd/s/c': '3', 'was-file': 'w' };
 
 /** Each line is one call of a guest; the view before and after each is known. */
 const CALLS: readonly (readonly ['write' | 'unlink' | 'mkdir', string])[] = [
   ['write', 'f'],
   ['unlink', 'f'],
-  ['write', 'n/m/new'],
-  ['unlink', 'n/m/new'],
-  ['unlink', 'n/m'],
+  ['mkdir', 'n'],
+  ['write', 'n/new'],
+  ['unlink', 'n/new'],
+  ['unlink', 'n'],
   ['unlink', 'd/a'],
-  ['unlink', 'd/b'],
   ['unlink', 'd/s/c'],
   ['unlink', 'd/s'],
   ['unlink', 'd'],
-  ['write', 'd/s/again'],
-  ['unlink', 'd/s/again'],
+  ['mkdir', 'd'],
+  ['mkdir', 'd/s'],
+  ['write', 'd/a'],
+  ['unlink', 'd/a'],
   ['unlink', 'd/s'],
   ['unlink', 'd'],
-  ['mkdir', 'd'],
   ['unlink', 'was-file'],
   ['mkdir', 'was-file'],
-  ['write', 'was-file/x'],
 ];
 
 async function makeCall(files: SessionFiles, [op, path]: (typeof CALLS)[number]): Promise<void> {
@@ -108,84 +133,80 @@ async function makeCall(files: SessionFiles, [op, path]: (typeof CALLS)[number])
 
 test('a supervisor killed at any point of any call, when it is back, shows the view before or after that call', async (t) => {
   const base = makeBase(t);
-  const workspace = diskTree(makeRun(base, 'original', TREE).workspace);
-  const views: string[] = [JSON.stringify(workspace)];
   const whole = makeRun(base, 'whole', TREE);
+  const workspace = diskTree(whole.workspace);
+  const views: string[] = [JSON.stringify(workspace)];
   const files = await openSessionFiles(whole.options);
-  const callsUntil: number[] = [];
+  const callsOf: number[] = [];
   for (const call of CALLS) {
-    const made = await killAt(Number.POSITIVE_INFINITY, () => makeCall(files, call));
-    callsUntil.push(Number(made));
+    callsOf.push((await killAt(Number.POSITIVE_INFINITY, () => makeCall(files, call))).calls ?? 0);
     views.push(JSON.stringify(await new Guest(files).tree()));
   }
   await files.close();
   let points = 0;
   for (const [index, call] of CALLS.entries()) {
-    for (let point = 1; point <= (callsUntil[index] ?? 0); point++) {
+    for (let point = 1; point <= (callsOf[index] ?? 0); point++) {
       points += 1;
       const run = makeRun(base, `kill-${index}-${point}`, TREE);
       const session = await openSessionFiles(run.options);
       for (const earlier of CALLS.slice(0, index)) await makeCall(session, earlier);
-      if ((await killAt(point, () => makeCall(session, call))) !== 'killed') throw new Error('it was not killed');
+      const { calls, bury } = await killAt(point, () => makeCall(session, call));
       const what = `${call.join(' ')}, point ${point}`;
-      const view = JSON.stringify(await viewOf(run.options));
+      if (calls !== null) t.fail(`${what}: it was not killed`);
+      const again = await openSessionFiles(run.options);
+      const view = JSON.stringify(await new Guest(again).tree());
       if (view !== views[index] && view !== views[index + 1]) t.fail(`${what}: ${view}`);
-      t.same(diskTree(run.workspace), workspace, `${what}: the workspace is untouched`);
-      const after = await openSessionFiles(run.options);
-      const { conflicts } = await commitOverlay(after.overlay);
-      t.same(conflicts, [], what);
-      t.equal(JSON.stringify(diskTree(run.workspace)), view, `${what}: what is seen can be committed`);
-      await after.close();
+      if (JSON.stringify(diskTree(run.workspace)) !== views[0]) t.fail(`${what}: the workspace was touched`);
+      const { conflicts } = await commitOverlay(again.overlay);
+      if (conflicts.length > 0) t.fail(`${what}: ${conflicts}`);
+      if (JSON.stringify(diskTree(run.workspace)) !== view) t.fail(`${what}: the commit differs from the view`);
+      await again.close();
+      bury();
+      await session.close();
       rmSync(join(run.workspace, '..'), { recursive: true });
     }
   }
   t.ok(points > 60, `${points} points`);
+  t.equal(countHeldHandles(), 0);
 });
 
-test('a commit or a rollback killed at any point, and repeated, ends as if it had not been killed', async (t) => {
-  const base = makeBase(t);
-  const prepare = async (name: string) => {
-    const run = makeRun(base, name, TREE);
-    const files = await openSessionFiles(run.options);
-    const guest = new Guest(files);
-    await guest.write('f', 'new');
-    await guest.write('n/m/x', 'new');
-    for (const path of ['d/a', 'd/b', 'd/s/c', 'd/s', 'd', 'was-file']) await guest.unlink(path);
-    await guest.write('d', 'a file');
-    await guest.write('was-file/y', 'in a directory');
-    return { run, files, view: await guest.tree() };
-  };
-  const before = JSON.stringify(diskTree(makeRun(base, 'before', TREE).workspace));
-  for (const [name, action] of [
-    ['commit', async (files: SessionFiles) => commitOverlay(files.overlay)],
-    ['rollback', async (files: SessionFiles) => rollbackOverlay(files.overlay)],
-  ] as const) {
+async function prepareChanges(base: string, name: string) {
+  const run = makeRun(base, name, TREE);
+  const files = await openSessionFiles(run.options);
+  const guest = new Guest(files);
+  await guest.write('f', 'new');
+  await guest.write('n/m/x', 'new');
+  for (const path of ['d/a', 'd/s/c', 'd/s', 'd', 'was-file']) await guest.unlink(path);
+  await guest.write('d', 'a file');
+  await guest.write('was-file/y', 'in a directory');
+  return { run, files, view: await guest.tree() };
+}
+
+for (const name of ['commit', 'rollback'] as const) {
+  test(`a ${name} killed at any point, and repeated, ends as if it had not been killed`, async (t) => {
+    const base = makeBase(t);
+    const before = diskTree(makeRun(base, 'before', TREE).workspace);
+    const act = (files: SessionFiles) => (name === 'commit' ? commitOverlay : rollbackOverlay)(files.overlay);
     for (let point = 1; ; point++) {
-      const { run, files, view } = await prepare(`${name}-${point}`);
-      const outcome = await killAt(point, async () => {
-        await action(files);
-      });
+      const { run, files, view } = await prepareChanges(base, `${point}`);
+      const { calls, bury } = await killAt(point, () => act(files));
       const again = await openSessionFiles(run.options);
-      const half = diskTree(run.workspace);
-      for (const [path, content] of Object.entries(half)) {
-        const known = [(JSON.parse(before) as Tree)[path], view[path]];
-        if (!known.includes(content)) t.fail(`${name} ${point}: ${path} is ${content}`);
+      for (const [path, content] of Object.entries(diskTree(run.workspace))) {
+        if (before[path] !== content && view[path] !== content) t.fail(`point ${point}: ${path} is ${content}`);
       }
-      const result = await action(again);
-      if ('conflicts' in result) t.same(result.conflicts, [], `${name}, point ${point}`);
-      const wanted = name === 'commit' ? JSON.stringify(view) : before;
-      t.equal(JSON.stringify(diskTree(run.workspace)), wanted, `${name}, point ${point}`);
-      t.equal(JSON.stringify(await new Guest(again).tree()), wanted);
-      t.same(readdirSync(join(run.options.stateDir, 'upper')), []);
+      const result = await act(again);
+      if ('conflicts' in result && result.conflicts.length > 0) t.fail(`point ${point}: ${result.conflicts}`);
+      const wanted = JSON.stringify(name === 'commit' ? view : before);
+      if (JSON.stringify(diskTree(run.workspace)) !== wanted) t.fail(`point ${point}: the workspace differs`);
+      if (JSON.stringify(await new Guest(again).tree()) !== wanted) t.fail(`point ${point}: the view differs`);
+      t.same(readdirSync(join(run.options.stateDir, 'upper')), [], `point ${point}`);
       await again.close();
-      if (outcome !== 'killed') {
-        await files.close();
-        t.ok(point > 10, `${point} points`);
-        break;
-      }
+      bury();
+      await files.close();
+      if (calls !== null) return t.ok(point > 10, `${point} points`);
     }
-  }
-});
+  });
+}
 
 const STEPS = ['staged', 'checked', 'applied', 'forgotten', 'cleared'] as const;
 
