@@ -163,7 +163,7 @@ const SYSTEM_COMMANDS: readonly CommandRow[] = [
   {
     syntax: 'build <dir>',
     summary: 'build the capsule in a directory, or every capsule below it',
-    options: { out: { type: 'string', alias: 'o', requiresArg: true, describe: 'where the result goes [DIR/dist]' } },
+    options: { out: { type: 'string', alias: 'o', requiresArg: true, describe: 'where the result goes [dist beside the capsules]' } },
     positionals: { dir: { type: 'string', describe: 'directory with a Capsule.toml, or with capsules in it' } },
     load: async () => (await import('./commands/build.js')).runBuild,
   },

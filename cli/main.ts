@@ -1,22 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { argv as processArgv } from 'node:process';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { EXIT } from '../abi/errno.js';
 import type { Io } from './io.js';
+import { readPackageVersion } from './package-root.js';
 import { Terminal } from './view/terminal.js';
-
-/** The version of the package this file belongs to: the nearest package.json above it. */
-function readVersion(): string {
-  for (const up of ['../../package.json', '../../../package.json', '../package.json']) {
-    try {
-      const found: unknown = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8'));
-      if (typeof found === 'object' && found !== null && 'version' in found) return String(found.version);
-    } catch {
-      // Not on this level.
-    }
-  }
-  return '0.0.0';
-}
 
 /** NO_COLOR: any value but the empty one (no-color.org). */
 function wantsColor(stream: NodeJS.WriteStream, color: boolean): boolean {
@@ -56,7 +43,7 @@ function makeIo(color: boolean): Io {
 
 /** Runs the process's own command line and ends the process with its exit code. */
 export async function main(argv: readonly string[] = processArgv.slice(2)): Promise<void> {
-  const version = readVersion();
+  const version = readPackageVersion(fileURLToPath(import.meta.url));
   if (argv.length === 1 && argv[0] === '--version') {
     // Before anything heavy is loaded: scripts ask for this often.
     process.stdout.write(`${version}\n`);

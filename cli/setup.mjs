@@ -265,21 +265,33 @@ async function bundleWorker(root) {
   });
 }
 
-async function buildCapsules(root) {
-  const { buildAll } = await import(pathToFileURL(join(root, 'dist/cli/build/build-all.js')).href);
-  await buildAll({ sourceDir: join(root, 'capsules'), outDir: join(root, 'dist/capsules') });
+async function buildCapsules(root, onProgress) {
+  const { buildAll: buildCapsuleTree } = await import(pathToFileURL(join(root, 'dist/cli/build/build-all.js')).href);
+  try {
+    await buildCapsuleTree({
+      directory: join(root, 'capsules'),
+      outDir: join(root, 'dist/capsules'),
+      sdkDir: join(root, 'abi/sdk'),
+      onProgress,
+    });
+  } catch (error) {
+    // A capsule that does not build is its author's to fix: the message says where, a stack of ours would not.
+    throw new SetupError(error.message);
+  }
 }
 
-/** `building: NAME … 5.1 s`. A terminal sees the first half at once; a log gets the line whole. */
+/** `building: NAME … 5.1 s`. A terminal sees what is going on meanwhile; a log gets one whole line. */
 async function report(what, work) {
   const started = Date.now();
   const terminal = process.stderr.isTTY === true;
-  if (terminal) process.stderr.write(`${what} …`);
+  const show = (text) => process.stderr.write(`\r\x1b[K${what} … ${text}`);
+  if (terminal) show('');
   try {
-    await work();
+    await work(terminal ? show : () => {});
   } finally {
     const took = `${((Date.now() - started) / 1000).toFixed(1)} s\n`;
-    process.stderr.write(terminal ? ` ${took}` : `${what} … ${took}`);
+    if (terminal) show(took);
+    else process.stderr.write(`${what} … ${took}`);
   }
 }
 
@@ -296,7 +308,7 @@ export async function buildAll(root = ROOT) {
         const stamp = readStamp(root);
         const fresh = examineStep(root, step, stamp);
         if (fresh === null) continue;
-        await report(`building: ${step.name}`, () => step.run(root));
+        await report(`building: ${step.name}`, (onProgress) => step.run(root, onProgress));
         stamp.steps[step.name] = fresh;
         writeStamp(root, stamp);
       }

@@ -48,7 +48,7 @@ export function handleFailure(failure: Failure): void {
 /** The provider died. */
 function repeatLostRequest({ failure, fields }: Lost): void {
   const turn = turnOfRequest(fields['request_id']);
-  if (turn !== undefined) repeatRequest(turn, `the provider stopped (${failure.reason})`);
+  if (turn !== undefined) repeatRequest(turn, `the provider stopped (${shortReason(failure)})`);
 }
 
 /**
@@ -80,8 +80,8 @@ function failLostCall({ failure, fields }: Lost): void {
   if (turn === undefined) return;
   const after = failure.topic.endsWith('.result');
   const text = after
-    ? `crashed: the tool ran, but its result was lost (${failure.reason}); look before you repeat it`
-    : `crashed: the tool stopped before it answered (${failure.reason}); it may have done part of its work`;
+    ? `crashed: the tool ran, but its result was lost (${shortReason(failure)}); look before you repeat it`
+    : `crashed: the tool stopped before it answered (${shortReason(failure)}); it may have done part of its work`;
   settleCall(turn, String(fields['call_id']), text, true);
 }
 
@@ -90,7 +90,7 @@ function restartPrompt({ failure, fields }: Lost): void {
   const { session_id, text } = fields;
   if (failure.capsule_id !== SELF || typeof session_id !== 'string' || text === '') return;
   const turn = loadTurn(session_id);
-  if (turn === undefined) respond(session_id, 'The agent was restarted before it read your prompt, ask again.', true);
+  if (turn === undefined) respond(session_id, `Your prompt was lost (${shortReason(failure)}), ask again.`, true);
   else if (turn.phase === 'starting' && turn.repeats === 0 && turn.messageCount > 0) {
     turn.repeats++;
     saveTurn(turn);
@@ -111,6 +111,12 @@ function appendAgain({ fields }: Lost): void {
   if (typeof session_id !== 'string' || !Array.isArray(messages)) return;
   if (tries < APPENDS_MAX) appendHistory(session_id, messages as Message[], tries + 1);
   else log.error(`a turn of session ${session_id} could not be added to its history`);
+}
+
+/** One line: a reason may be a stack trace, and goes to people and models. */
+function shortReason({ reason }: Failure): string {
+  const [line = ''] = reason.split('\n', 1);
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
 
 function turnOfRequest(requestId: unknown): Turn | undefined {

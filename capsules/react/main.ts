@@ -6,7 +6,7 @@ import * as log from 'astrid/sdk/log';
 import * as runtime from 'astrid/sdk/runtime';
 import { type Schema, s } from 'astrid/sdk/schema';
 import { handleFailure } from './delivery.js';
-import { endFailed } from './ending.js';
+import { endFailed, respond } from './ending.js';
 import { clearHistory } from './history.js';
 import { handleCancel, handlePrompt } from './prompt.js';
 import { readSettings } from './settings.js';
@@ -19,7 +19,9 @@ import { markInterrupted, type Scope, sweepTurns } from './watchdog.js';
  * The agent loop (ABI reference section 5). A turn is never one long invocation: each message that arrives moves it one
  * step, and what it needs to go on is in KV. So the capsule can be killed at any point of a conversation.
  */
+/** The id becomes part of keys and topics. */
 const SESSION_ID = /^[A-Za-z0-9_-]{1,64}$/;
+const BAD_SESSION = 'session_id: expected 1 to 64 letters, digits, - or _';
 
 const sessionId = s.string().default('default');
 const promptSchema = s.openObject({ text: s.string(), session_id: sessionId, context: s.json().optional() });
@@ -46,12 +48,6 @@ const eventSchema: Schema<StreamEvent> = s.union([
   s.openObject({ Error: s.string() }),
 ]);
 
-/** The id becomes part of a key and of a topic. */
-function checkSession(id: string): string {
-  if (!SESSION_ID.test(id)) throw new Error(`payload.session_id: expected ${SESSION_ID.source}`);
-  return id;
-}
-
 function isCancel(text: string, context: unknown): boolean {
   return text === '' && (context as { action?: unknown } | null | undefined)?.action === 'cancel_turn';
 }
@@ -75,9 +71,10 @@ function scopeOf(payload: unknown): Scope {
 defineCapsule({
   interceptors: {
     handle_user_prompt: on(promptSchema, ({ text, session_id, context }) => {
-      const session = checkSession(session_id);
-      if (isCancel(text, context)) handleCancel(session);
-      else handlePrompt(session, text);
+      // Answered, not thrown: whoever sent the prompt waits for words.
+      if (!SESSION_ID.test(session_id)) respond(session_id.slice(0, 64), BAD_SESSION, true);
+      else if (isCancel(text, context)) handleCancel(session_id);
+      else handlePrompt(session_id, text);
     }),
 
     handle_llm_stream: on(streamSchema, ({ request_id, event }) => {
@@ -95,12 +92,12 @@ defineCapsule({
     handle_watchdog_tick: (payload) => sweepTurns(scopeOf(payload)),
 
     handle_session_clear: on(clearSchema, ({ session_id }) => {
-      const session = checkSession(session_id);
-      const turn = loadTurn(session);
+      if (!SESSION_ID.test(session_id)) throw new Error(BAD_SESSION);
+      const turn = loadTurn(session_id);
       if (turn !== undefined) endFailed(turn, 'cancelled', 'Cancelled: the session was cleared.');
-      const next = clearHistory(session, readSettings().sessionTimeoutMs);
+      const next = clearHistory(session_id, readSettings().sessionTimeoutMs);
       if (next === null) throw new Error('the session store did not answer');
-      ipc.publish('agent.v1.session_changed', { old_session_id: session, new_session_id: next });
+      ipc.publish('agent.v1.session_changed', { old_session_id: session_id, new_session_id: next });
     }),
   },
 

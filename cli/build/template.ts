@@ -4,12 +4,15 @@ import { dirname, join } from 'node:path';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { makeAdaptorText } from './adaptor.js';
+import { QUICKJS_IMPORTS } from './adaptor-imports.js';
 import { runTool, withTemporaryDirectory } from './tool-process.js';
 import { readToolVersions } from './tool-versions.js';
 import {
+  encodeExports,
   encodeName,
   encodeVector,
   findSection,
+  readExports,
   readImports,
   readSections,
   replaceSections,
@@ -82,7 +85,7 @@ async function makeTemplate(): Promise<Uint8Array> {
   const quickjs = await readFile(require.resolve('quickjs-wasi/quickjs.wasm'));
   const adaptor = await assemble(makeAdaptorText());
   return withTemporaryDirectory(async (directory) => {
-    await writeFile(join(directory, 'quickjs.wasm'), joinImportModules(quickjs));
+    await writeFile(join(directory, 'quickjs.wasm'), prepareQuickjs(quickjs));
     await writeFile(join(directory, 'adaptor.wasm'), adaptor);
     const merge = join(dirname(require.resolve('binaryen')), 'bin', 'wasm-merge');
     const args = [merge, 'adaptor.wasm', 'env', 'quickjs.wasm', 'qjs', ...FEATURES, '-o', 'merged.wasm'];
@@ -105,13 +108,23 @@ async function assemble(text: string): Promise<Uint8Array> {
 
 /**
  * QuickJS imports from `env` and from WASI; both are the adaptor. A module that is named twice to wasm-merge is merged
- * twice, so the imports are brought under one name first.
+ * twice, so the imports are brought under one name first. Of its 500 exports those that the adaptor uses stay; what only
+ * the others need is left out of the merged module.
  */
-function joinImportModules(quickjs: Uint8Array): Uint8Array {
+function prepareQuickjs(quickjs: Uint8Array): Uint8Array {
   const sections = readSections(quickjs);
-  const entries = readImports(findSection(sections, SECTION.import)).map((entry) => {
+  const imports = readImports(findSection(sections, SECTION.import)).map((entry) => {
     const rest = entry.bytes.subarray(encodeName(entry.module).length);
-    return Buffer.concat([Buffer.from(encodeName('env')), rest]);
+    return Buffer.concat([Uint8Array.from(encodeName('env')), rest]);
   });
-  return writeSections(replaceSections(sections, { [SECTION.import]: encodeVector(entries) }));
+  const used = new Set([...QUICKJS_IMPORTS.matchAll(/"qjs" "(\w+)"/g)].map((match) => match[1]));
+  const exports = readExports(findSection(sections, SECTION.export)).filter((entry) => {
+    return used.has(entry.name) || entry.name === '_initialize';
+  });
+  return writeSections(
+    replaceSections(sections, {
+      [SECTION.import]: encodeVector(imports),
+      [SECTION.export]: encodeExports(exports),
+    }),
+  );
 }

@@ -1,6 +1,7 @@
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
 import type { Actor } from '../../bus/message.js';
+import { parsePayload } from '../../bus/payload-json.js';
 
 /** Who calls, on whose behalf, and what ends the call early. Made by the dispatcher from the process, never from arguments. */
 export interface CallContext {
@@ -63,13 +64,14 @@ export function decodeDecimal(bytes: Buffer | undefined, field: string): number 
   return value;
 }
 
-/** A JSON value. Keys such as `__proto__` are data here and never become a prototype: JSON.parse defines own keys. */
+/** A JSON value, of bounded depth and size: what a guest sends must not stop the kernel's loop or overflow its stack. */
 export function decodeJson(bytes: Buffer | undefined, field: string): unknown {
-  const text = decodeText(bytes, field);
   try {
-    return JSON.parse(text);
+    return parsePayload(bytes ?? EMPTY);
   } catch (error) {
-    throw new Fault('invalid_argument', `${field} is not valid JSON`, { field, cause: error });
+    const fault = asFault(error);
+    if (fault.code === 'internal') throw fault;
+    throw new Fault(fault.code, `${field}: ${fault.message}`, { field, cause: error });
   }
 }
 

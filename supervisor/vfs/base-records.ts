@@ -6,7 +6,6 @@ import { type Base, lowerIdentity } from './base-identity.js';
 import { readContent, writeAllAt } from './content.js';
 import { withHandles } from './handle-scope.js';
 import type { HeldEntry } from './held-dir.js';
-import { normalise } from './path.js';
 
 const LOG_NAME = 'base.jsonl';
 const FRESH_NAME = 'base.jsonl.new';
@@ -17,7 +16,7 @@ export const RECORDS_MAX = 100_000;
 const LOG_BYTES_MAX = 128 * 1024 * 1024;
 
 /** Segments joined with `/`. A damaged log must not lead a walk anywhere. */
-const path = z.string().refine((text) => normalise([], text.split('/'))?.join('/') === text && text !== '');
+const plainPath = z.string().refine((text) => text.split('/').every((name) => !['', '.', '..'].includes(name)));
 
 /**
  * One line of the log, exactly one key:
@@ -30,12 +29,12 @@ const path = z.string().refine((text) => normalise([], text.split('/'))?.join('/
  *   landed  … and it is gone
  */
 const line = z.union([
-  z.strictObject({ base: path, was: lowerIdentity.nullable() }),
-  z.strictObject({ forget: path }),
-  z.strictObject({ hide: path }),
-  z.strictObject({ shown: path }),
-  z.strictObject({ temp: path }),
-  z.strictObject({ landed: path }),
+  z.strictObject({ base: plainPath, was: lowerIdentity.nullable() }),
+  z.strictObject({ forget: plainPath }),
+  z.strictObject({ hide: plainPath }),
+  z.strictObject({ shown: plainPath }),
+  z.strictObject({ temp: plainPath }),
+  z.strictObject({ landed: plainPath }),
 ]);
 type Line = z.infer<typeof line>;
 

@@ -16,6 +16,8 @@ type Outcome = 'committed' | 'conflict' | 'nothing';
  * the directory with it). Each file is replaced as a whole or not at all; a lower entry that is no longer what the
  * session saw is listed under `conflicts` and left alone, and the change stays in the overlay. Paths are relative.
  *
+ * Throws what the disk says (`no_space`, `io_error`); what was committed before that stays, and a repeated commit goes on.
+ *
  * Order per entry: lower layer changed and synced → record dropped → upper entry removed. A crash in between leaves an
  * upper entry that says the same as the lower one; the next commit finds that out and finishes. Extended attributes
  * and set-user-id bits of a replaced file are not kept.

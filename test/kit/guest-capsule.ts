@@ -16,12 +16,17 @@ export interface Published {
   readonly seq: number;
 }
 
-/** Kill a capsule while it handles a message: before its code runs, or inside its nth host call of a name. */
+/** Kill a capsule on a topic: before its code runs, or in the nth host call of a name that it makes for that topic. */
 export interface Crash {
   readonly capsule: string;
   readonly topic: string;
   readonly reason?: string;
   readonly at?: { readonly call: string; readonly nth: number };
+}
+
+/** Counts over invocations, until it has struck. */
+export interface ArmedCrash extends Crash {
+  left: number;
 }
 
 export interface Invocation {
@@ -42,7 +47,7 @@ export interface Capsule {
   starts: number;
   subscriptions: Map<number, { pattern: string; queue: Published[] }>;
   current: Invocation | null;
-  crash: (Crash & { left: number }) | null;
+  crash: ArmedCrash | null;
   dead: boolean;
   /** Being restarted: hooks pass it by, and its messages wait. */
   away: boolean;

@@ -7,7 +7,7 @@ import { interceptorView, normalisePayload } from '../../bus/payload.js';
 import { matchAcl, matchSubscription } from '../../bus/topic-match.js';
 import { parseManifest } from '../../supervisor/capsule/manifest-loader.js';
 import { bundleCapsuleScript } from './guest-bundle.js';
-import type { Capsule, Crash, GuestKernelOptions, Invocation, Published } from './guest-capsule.js';
+import type { ArmedCrash, Capsule, Crash, GuestKernelOptions, Invocation, Published } from './guest-capsule.js';
 import { type HostPort, serveCall } from './guest-host-calls.js';
 import { GuestRealm } from './guest-realm.js';
 import { GuestFiles, GuestValues } from './guest-services.js';
@@ -24,7 +24,7 @@ export class GuestKernel implements HostPort {
   readonly files = new GuestFiles();
   readonly #capsules = new Map<string, Capsule>();
   readonly #queue: Invocation[] = [];
-  readonly #crashes: Crash[] = [];
+  readonly #crashes: ArmedCrash[] = [];
   readonly options: GuestKernelOptions;
   #tellsFailures = true;
   nowMs = 1_700_000_000_000;
@@ -84,7 +84,7 @@ export class GuestKernel implements HostPort {
   }
 
   crashNext(crash: Crash): void {
-    this.#crashes.push(crash);
+    this.#crashes.push({ ...crash, left: crash.at?.nth ?? 0 });
   }
 
   /** Kills a capsule that is doing nothing, and starts it again. */
@@ -204,11 +204,13 @@ export class GuestKernel implements HostPort {
   #invoke(invocation: Invocation): Buffer | null {
     const capsule = this.capsule(invocation.capsule);
     const { message } = invocation;
-    const at = this.#crashes.findIndex((crash) => crash.capsule === capsule.name && crash.topic === message?.topic);
-    const crash = at < 0 ? undefined : this.#crashes.splice(at, 1)[0];
-    if (crash !== undefined && crash.at === undefined) return this.#fail(capsule, invocation, crash.reason ?? 'killed');
+    const crash = this.#crashes.find(({ capsule: name, topic }) => name === capsule.name && topic === message?.topic);
+    if (crash !== undefined && crash.at === undefined) {
+      this.#disarm(crash);
+      return this.#fail(capsule, invocation, crash.reason ?? 'killed');
+    }
     capsule.current = invocation;
-    capsule.crash = crash === undefined ? null : { ...crash, left: crash.at?.nth ?? 0 };
+    capsule.crash = crash ?? null;
     try {
       const request = JSON.stringify({ name: invocation.action, arguments: [...invocation.input] });
       const output = capsule.realm.dispatch('astrid_hook_trigger', Buffer.from(request));
@@ -219,6 +221,10 @@ export class GuestKernel implements HostPort {
       capsule.logs.push(`error: ${(error as Error).message}`);
       return this.#fail(capsule, invocation, capsule.dead ? (crash?.reason ?? 'killed') : (error as Error).message);
     }
+  }
+
+  #disarm(crash: ArmedCrash): void {
+    this.#crashes.splice(this.#crashes.indexOf(crash), 1);
   }
 
   #fail(capsule: Capsule, { message, session }: Invocation, reason: string): null {
@@ -238,7 +244,10 @@ export class GuestKernel implements HostPort {
 
   #hostCall(capsule: Capsule, name: string, args: readonly Buffer[]): Buffer {
     const { crash } = capsule;
-    if (crash?.at?.call === name && --crash.left === 0) capsule.dead = true;
+    if (crash?.at?.call === name && --crash.left === 0) {
+      capsule.dead = true;
+      this.#disarm(crash);
+    }
     if (capsule.dead) throw new Error('the process is gone');
     try {
       const result = serveCall(this, capsule, name, args);

@@ -229,3 +229,22 @@ test('the home of the system, when the workspace holds it, is out of reach by an
   const noDirectory = { ...place.options, workspace: join(place.dir, 'file') };
   t.equal(await codeOf(openSessionFiles(noDirectory)), 'not_found', 'a workspace that is no directory');
 });
+
+test('readers of a directory that is deleted and made again, meanwhile, never see a deleted file', async (t) => {
+  const { guest } = await openSession(t, { 'd/old': 'deleted', 'd/s/old': 'deleted' });
+  for (const path of ['d/old', 'd/s/old', 'd/s', 'd']) await guest.unlink(path);
+  let changing = true;
+  const changer = (async () => {
+    for (let at = 0; at < 40; at++) {
+      await guest.mkdir('d/s');
+      await guest.unlink('d/s');
+      await guest.unlink('d');
+    }
+    changing = false;
+  })();
+  const seen = new Set<string>();
+  while (changing) for (const path of ['d/old', 'd/s/old', 'd/s']) seen.add(await codeOf(guest.read(path)));
+  await changer;
+  seen.delete('is_a_directory');
+  t.same([...seen], ['not_found']);
+});
