@@ -21,6 +21,8 @@ export interface AuditClientOptions {
   /** The auditor came up, or went down and why. With `final` it is not started again: a person has to look. */
   readonly onStateChange?: (state: 'up' | 'down', fault: Fault | null, final: boolean) => void;
   readonly now: () => number;
+  /** An auditor that answers nothing for so long is killed and started again. */
+  readonly ackWaitMs?: number;
 }
 
 const RETRY_MS = 100;
@@ -246,8 +248,9 @@ export class AuditClient {
     if (this.#ackTimer !== null) clearTimeout(this.#ackTimer);
     this.#ackTimer = null;
     if (this.#outbox.framesInFlight === 0) return;
-    const fault = new Fault('timed_out', `the auditor did not answer within ${ACK_WAIT_MS} ms`);
-    this.#ackTimer = setTimeout(() => void this.#keeper.link?.destroy(fault), ACK_WAIT_MS);
+    const waitMs = this.#options.ackWaitMs ?? ACK_WAIT_MS;
+    const fault = new Fault('timed_out', `the auditor did not answer within ${waitMs} ms`);
+    this.#ackTimer = setTimeout(() => void this.#keeper.link?.destroy(fault), waitMs);
   }
 
   #onAck(ack: ToSupervisorOf<'ack'>): void {

@@ -147,7 +147,8 @@ export class AuditSummary {
     const key = this.#actors.size < ACTORS_MAX ? own : SHARED;
     const shared = this.#actors.get(key);
     if (shared !== undefined) return shared;
-    const identity = key === SHARED ? { session: null, principal: 'system', capsule: null } : { session, principal, capsule };
+    const identity =
+      key === SHARED ? { session: null, principal: 'system', capsule: null } : { session, principal, capsule };
     const actor: Actor = { ...identity, buckets: new Map(), singles: key === SHARED ? SINGLES_PER_ACTOR_MAX : 0 };
     this.#actors.set(key, actor);
     return actor;

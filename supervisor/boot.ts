@@ -165,7 +165,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const dispatcher = new Dispatcher({ handlers, gate, audit, now: Date.now, onInternal: onFault });
   const hooks = makeProcessHooks({
     program: { tools: ground.tools, workerBundle: options.workerBundle },
-    store: capsules,
+    readModule: (spec) => table.readModule(spec),
     router,
     dispatcher,
     audit,

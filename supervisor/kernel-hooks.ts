@@ -3,7 +3,6 @@ import type { Fault } from '../abi/errno.js';
 import type { LogLevel } from '../abi/worker-protocol.js';
 import type { Actor } from '../bus/message.js';
 import type { Router } from '../bus/router.js';
-import type { CapsuleStore } from './capsule/store.js';
 import type { AuditPort, Dispatcher } from './dispatch.js';
 import type { LogBook } from './log-book.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
@@ -12,7 +11,7 @@ import { spawnWorker, type WorkerProgram } from './proc/spawn.js';
 
 export interface HookParts {
   readonly program: WorkerProgram;
-  readonly store: CapsuleStore;
+  readonly readModule: ProcessHooks['readModule'];
   readonly router: Router;
   readonly dispatcher: Dispatcher;
   readonly audit: AuditPort;
@@ -51,7 +50,7 @@ export function makeProcessHooks(parts: HookParts): ProcessHooks {
   const log = (capsule: string, level: LogLevel, message: string) => logs.write(capsule, level, message);
   return {
     spawn: (tier) => spawnWorker(tier, parts.program),
-    readModule: ({ hash }) => parts.store.readVerified(hash),
+    readModule: parts.readModule,
     register: (process) => register(router, process),
     syscall: (process, call, args, reply) => parts.dispatcher.handle(process, call, args, reply),
     log,

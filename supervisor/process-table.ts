@@ -24,6 +24,8 @@ export interface TableParts {
 export class ProcessTable {
   readonly #parts: TableParts;
   readonly #processes = new Map<string, CapsuleProcess>();
+  /** Modules that were read and hashed to be inspected, until their first start a moment later takes them. */
+  readonly #fresh = new Map<string, Buffer>();
   #sampler: NodeJS.Timeout | null = null;
 
   constructor(parts: TableParts) {
@@ -42,6 +44,13 @@ export class ProcessTable {
 
   rows(): ProcessRow[] {
     return this.all().map((process) => process.toRow());
+  }
+
+  /** The module's bytes, whose hash was checked over these very bytes. */
+  readModule({ hash }: CapsuleSpec): Promise<Buffer> {
+    const fresh = this.#fresh.get(hash);
+    this.#fresh.delete(hash);
+    return fresh === undefined ? this.#parts.store.readVerified(hash) : Promise.resolve(fresh);
   }
 
   /** A capsule by name, or by the pid that `ps` shows. */
@@ -93,6 +102,7 @@ export class ProcessTable {
   async #specify(capsule: InstalledCapsule): Promise<CapsuleSpec> {
     const { store, principal, socketPath } = this.#parts;
     const loaded = await store.loadInstalled(principal, capsule.name);
+    this.#fresh.set(loaded.hash, loaded.wasm);
     const defaults = loaded.manifest.env.map((row) => [row.name, configText(row.default)] as const);
     return {
       manifest: loaded.manifest,

@@ -114,7 +114,7 @@ export const RULES: readonly Rule[] = [
   ),
   rule(`(?:replace|change) ${TEXT} (?:with|by|to) ${TEXT} in(?: the)?(?: file)? ${PATH}`, replace),
   rule(
-    `(?:search|grep|look|find)(?: for)? ${TEXT}(?: (?:in|below|under)(?: the)?(?: directory| folder| file)? ${PATH})?`,
+    `(?:search|grep|look|find)(?: for)? ${TEXT}(?: here| (?:in|below|under)(?: the)?(?: directory| folder| file)? ${PATH})?`,
     search,
   ),
   rule(`(?:make|create|add)(?: a| the)?(?: new)? (?:directory|folder|dir)(?: called| named)? ${PATH}`, makeDirectory),

@@ -16,7 +16,8 @@ const QUOTED = /"([^"]*)"|“([^“”]*)”|`([^`]*)`|(?<=^|\s)'([^']*)'(?=$|[\
 const THEN = /\s*[,;]?\s+(?:and\s+)?then\s+|\s*;\s+/i;
 const POLITE =
   /^(?:(?:please|hey|hello|hi|ok|okay|now|first|and|can you|could you|would you|will you|i want you to|let's|let us)[\s,:]+)+/i;
-const ENDING = /(?:[\s.!?,]|\s+(?:please|for me|now|thanks|thank you))+$/i;
+/** End marks stand behind a word: `list files in .` ends in a path. */
+const ENDING = /(?:(?<=[\p{L}\p{N}_)\x01])[.!?,]+|\s+(?:please|for me|now|thanks|thank you))+$/iu;
 
 export function planRequest(request: string): Plan {
   const quotes: string[] = [];

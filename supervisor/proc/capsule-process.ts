@@ -188,8 +188,9 @@ export class CapsuleProcess {
   }
 
   async #launch(): Promise<void> {
-    const wasm = await this.#hooks.readModule(this.spec);
-    if (this.#stopRequested) throw new Fault('cancelled', 'the capsule is being stopped');
+    // A process takes longer to start than a module to read: both at once. It gets nothing before the hash is checked.
+    const reading = this.#hooks.readModule(this.spec);
+    reading.catch(() => undefined);
     const worker = this.#hooks.spawn(this.spec.tier);
     this.#worker = worker;
     this.sourceId = randomUUID();
@@ -205,6 +206,7 @@ export class CapsuleProcess {
     this.#link = link;
     void worker.exited.then((status) => this.#afterExit(status));
     const { manifest, generation, config } = this.spec;
+    const wasm = await reading;
     const deadline = setTimeout(() => this.end(new Fault('timed_out', 'loading took too long')), LIMITS.loadWaitMs);
     const handles = this.#hooks.register(this);
     this.automaticHandles = handles.length;

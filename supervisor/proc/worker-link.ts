@@ -56,6 +56,8 @@ export class WorkerLink {
   }
 
   load(request: LoadRequest): Promise<LoadReport> {
+    // The process may have ended before there was anything to say to it.
+    if (this.#phase.kind !== 'new') return Promise.reject(new Fault('crashed', 'the capsule process ended'));
     return new Promise((resolve, reject) => {
       const settle = (result: LoadReport | Fault) => (result instanceof Fault ? reject(result) : resolve(result));
       this.#phase = { kind: 'loading', settle };

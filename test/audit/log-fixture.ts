@@ -146,7 +146,7 @@ export function entryPositions(rows: readonly Row[]): number[] {
   return rows.flatMap((row, position) => (row.type === RECORD.entry ? [position] : []));
 }
 
-function duplexPair(): [Duplex, Duplex] {
+export function duplexPair(): [Duplex, Duplex] {
   const [there, back] = [new PassThrough(), new PassThrough()];
   const one = Duplex.from({ readable: back, writable: there });
   const other = Duplex.from({ readable: there, writable: back });
@@ -154,7 +154,11 @@ function duplexPair(): [Duplex, Duplex] {
 }
 
 /** The auditor's service in this process, so that a test can give it a disk that fails. `kill` ends it where it stands. */
-export function serviceInProcess(paths: Paths, more: Partial<LogOptions> = {}): AuditorProcess {
+export function serviceInProcess(
+  paths: Paths,
+  more: Partial<LogOptions> = {},
+  mayAnswer: () => boolean = () => true,
+): AuditorProcess {
   const [channel, own] = duplexPair();
   let end: (how: { code: number | null; signal: string | null }) => void = () => undefined;
   const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
@@ -166,7 +170,7 @@ export function serviceInProcess(paths: Paths, more: Partial<LogOptions> = {}): 
       const key = await openLogKey(paths, listSegments(paths.logDir).length === 0);
       return AuditLog.open({ directory: paths.logDir, key, ...more }, known);
     },
-    send: (message) => connection.send(message),
+    send: (message) => void (mayAnswer() && connection.send(message)),
     fail: () => connection.close(),
   });
   connection.onFrame((value) => service.take(value));

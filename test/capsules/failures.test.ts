@@ -160,11 +160,11 @@ for (const kind of KERNELS) {
           killed++;
           if (/hello/.test(kernel.answer('s1') ?? '')) answered++;
           const where = `${topic}, ${call} ${nth}`;
+          // A prompt that died before it was stored, and of which nobody tells, is gone.
+          const gone = !kind.told && topic === 'user.v1.prompt' && call.startsWith('astrid_kv') && nth === 1;
           // Killed while it says the last words, it says them again.
-          t.ok(
-            finals(kernel).length >= 1 && finals(kernel).length <= 2,
-            `${where}: ${finals(kernel).length} final answers`,
-          );
+          const count = finals(kernel).length;
+          t.ok(count >= (gone ? 0 : 1) && count <= 2, `${where}: ${count} final answers`);
           t.same(openTurns(kernel), [], `${where}: nothing is left open`);
           t.ok(
             kernel.views('tool.v1.execute.read_file').length <= 2,

@@ -1,6 +1,6 @@
 import type { FaultCode } from '../../abi/errno.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
-import type { GuestRealm } from './guest-realm.js';
+import type { MakeRealm, Realm } from './guest-realm.js';
 import type { GuestValues } from './guest-services.js';
 
 /** A message as it was published, and whose it is: the kernel's view, which guests never see. */
@@ -43,7 +43,7 @@ export interface Capsule {
   readonly script: string;
   readonly values: GuestValues;
   readonly logs: string[];
-  realm: GuestRealm;
+  realm: Realm;
   starts: number;
   subscriptions: Map<number, { pattern: string; queue: Published[] }>;
   current: Invocation | null;
@@ -59,4 +59,6 @@ export interface GuestKernelOptions {
   readonly gate?: (call: string, path: string) => FaultCode | null;
   /** False: `get_caller` tells no session, as in the original. */
   readonly tellsSession?: boolean;
+  /** What capsules run in; a realm of this engine when absent. */
+  readonly makeRealm?: MakeRealm;
 }

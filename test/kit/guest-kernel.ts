@@ -9,7 +9,7 @@ import { parseManifest } from '../../supervisor/capsule/manifest-loader.js';
 import { bundleCapsuleScript } from './guest-bundle.js';
 import type { ArmedCrash, Capsule, Crash, GuestKernelOptions, Invocation, Published } from './guest-capsule.js';
 import { type HostPort, serveCall } from './guest-host-calls.js';
-import { GuestRealm } from './guest-realm.js';
+import { GuestRealm, type HostCall } from './guest-realm.js';
 import { GuestFiles, GuestValues } from './guest-services.js';
 import { PACKAGE_ROOT } from './package-root.js';
 
@@ -174,7 +174,9 @@ export class GuestKernel implements HostPort {
     capsule.current = null;
     capsule.subscriptions = new Map();
     const options = { now: () => this.nowMs, seed: `${capsule.name}:${capsule.starts}` };
-    capsule.realm = new GuestRealm(capsule.script, (name, args) => this.#hostCall(capsule, name, args), options);
+    const host: HostCall = (name, args) => this.#hostCall(capsule, name, args);
+    const { makeRealm } = this.options;
+    capsule.realm = makeRealm?.(capsule.script, host, options) ?? new GuestRealm(capsule.script, host, options);
     return capsule;
   }
 

@@ -41,13 +41,23 @@ const ADAPTOR = `
 
 const ENTER = new Script('__enter()');
 
+/** A running capsule: what the kernel needs of the engine it runs in. */
+export interface Realm {
+  /** A global of the guest, by value. */
+  readGlobal(name: string): unknown;
+  /** Calls the dispatcher and gives its output; empty for none. Throws GuestFailure with what it threw. */
+  dispatch(entry: string, input: Uint8Array): Buffer;
+}
+
+export type MakeRealm = (script: string, host: HostCall, options: { now: () => number; seed: string }) => Realm;
+
 export class GuestFailure extends Error {}
 
 /**
  * A capsule's script in a realm of its own: no Node, no timers, its own built-ins. Jobs run when a call into it ends, as
  * in the adaptor, so that promises settle within the call; calls may nest across realms.
  */
-export class GuestRealm {
+export class GuestRealm implements Realm {
   readonly #context: object;
   readonly #port: Port;
 
@@ -77,12 +87,10 @@ export class GuestRealm {
     runInContext(script, this.#context);
   }
 
-  /** A global of the guest, by value. */
   readGlobal(name: string): unknown {
     return JSON.parse(runInContext(`JSON.stringify(globalThis[${JSON.stringify(name)}] ?? null)`, this.#context));
   }
 
-  /** Calls the dispatcher and gives its output; empty for none. Throws GuestFailure with what it threw. */
   dispatch(entry: string, input: Uint8Array): Buffer {
     const port = this.#port;
     const outer = { entry: port.entry, input: port.input };
