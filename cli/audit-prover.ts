@@ -52,7 +52,8 @@ export async function proveEntry(segments: readonly SegmentSource[], index: numb
     const reader = new SegmentReader();
     for await (const chunk of segment.chunks) {
       for (const record of reader.push(chunk)) take(record, index, reading);
-      if (reader.fault !== null) throw new Fault('bad_log', `${segment.name}, byte ${reader.offset}: ${reader.fault.message}`);
+      if (reader.fault !== null)
+        throw new Fault('bad_log', `${segment.name}, byte ${reader.offset}: ${reader.fault.message}`);
     }
   }
   const { entry, checkpoint } = reading;

@@ -72,7 +72,9 @@ export class ChatLink {
 
   async #connect(): Promise<Conversation> {
     const { mode, interactive } = this.#options;
-    const client = await connectOrStart(this.#context);
+    // Told through the listener: a line of its own would be written over the prompt that is open by then.
+    const onStart = this.#openedOnce ? () => this.#listener.onNotice('starting the supervisor again …') : undefined;
+    const client = await connectOrStart(this.#context, onStart);
     // The mode is for the opening: a later `/mode` must not be undone by a reconnect.
     const conversation = await Conversation.open(
       client,

@@ -147,7 +147,8 @@ export class ChatScreen {
       return;
     }
     if (open?.row.id === row.id) open.dismiss.abort();
-    else if (row.state === 'queued') this.#notice(`queued for approval: ${row.action} ${row.resource} (astrid approvals)`);
+    else if (row.state === 'queued')
+      this.#notice(`queued for approval: ${row.action} ${row.resource} (astrid approvals)`);
   }
 
   async #askNext(): Promise<void> {

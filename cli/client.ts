@@ -151,10 +151,10 @@ export class ControlClient {
       handshake.settle(null, frame);
       return;
     }
-    if (!isRecord(frame)) return this.#fail('a frame that is no map');
-    if (frame['t'] === 'res') return this.#handleResponse(frame);
-    if (frame['t'] === 'event' || frame['t'] === 'end') return this.#handleEvent(frame);
-    return this.#fail(`a frame of unknown kind ${JSON.stringify(frame['t'])}`);
+    if (!isRecord(frame)) this.#fail('a frame that is no map');
+    else if (frame['t'] === 'res') this.#handleResponse(frame);
+    else if (frame['t'] === 'event' || frame['t'] === 'end') this.#handleEvent(frame);
+    else this.#fail(`a frame of unknown kind ${JSON.stringify(frame['t'])}`);
   }
 
   #handleResponse(frame: Readonly<Record<string, unknown>>): void {

@@ -13,7 +13,11 @@ export interface CommandRow {
   readonly children?: readonly CommandRow[];
 }
 
-const SESSION: Options = { type: 'string', describe: 'session id; for diff, commit, rollback the newest here', requiresArg: true };
+const SESSION: Options = {
+  type: 'string',
+  describe: 'session id; for diff, commit, rollback the newest here',
+  requiresArg: true,
+};
 const MODE: Options = {
   type: 'string',
   requiresArg: true,
@@ -21,7 +25,11 @@ const MODE: Options = {
     .map(([mode, meaning]) => `${mode} (${meaning})`)
     .join(', ')}`,
 };
-const FOLLOW: Options = { type: 'boolean', alias: 'f', describe: 'keep printing what comes; with --json one value per line' };
+const FOLLOW: Options = {
+  type: 'boolean',
+  alias: 'f',
+  describe: 'keep printing what comes; with --json one value per line',
+};
 const LINES: Options = { type: 'string', alias: 'n', describe: 'how many of the last lines first', requiresArg: true };
 const PATHS: PositionalOptions = { type: 'string', array: true, describe: 'only these paths of the workspace' };
 const TARGET: PositionalOptions = { type: 'string', describe: 'name of a capsule, or a pid of `astrid ps`' };
@@ -112,7 +120,11 @@ const AUDIT_COMMANDS: readonly CommandRow[] = [
     options: {
       ...AUDIT_FILES,
       principal: { type: 'string', requiresArg: true, describe: 'follow the links of this principal only' },
-      checkpoint: { type: 'string', requiresArg: true, describe: 'a checkpoint file from elsewhere that the log must contain' },
+      checkpoint: {
+        type: 'string',
+        requiresArg: true,
+        describe: 'a checkpoint file from elsewhere that the log must contain',
+      },
       proof: { type: 'string', requiresArg: true, describe: 'check this proof file instead; needs no log' },
     },
     load: async () => (await import('./commands/audit.js')).runAuditVerify,
@@ -163,7 +175,14 @@ const SYSTEM_COMMANDS: readonly CommandRow[] = [
   {
     syntax: 'build <dir>',
     summary: 'build the capsule in a directory, or every capsule below it',
-    options: { out: { type: 'string', alias: 'o', requiresArg: true, describe: 'where the result goes [dist beside the capsules]' } },
+    options: {
+      out: {
+        type: 'string',
+        alias: 'o',
+        requiresArg: true,
+        describe: 'where the result goes [dist beside the capsules]',
+      },
+    },
     positionals: { dir: { type: 'string', describe: 'directory with a Capsule.toml, or with capsules in it' } },
     load: async () => (await import('./commands/build.js')).runBuild,
   },

@@ -83,15 +83,12 @@ export async function withClient<T>(context: CommandContext, use: (client: Contr
 }
 
 /** A client of this home's supervisor, started if necessary, with a line on a terminal while that takes. */
-export async function connectOrStart(context: CommandContext): Promise<ControlClient> {
+export async function connectOrStart(context: CommandContext, onStart?: () => void): Promise<ControlClient> {
   const { io } = context;
-  return ensureSupervisor(context.homePath, {
-    env: io.env,
-    ...context.start,
-    onStart: () => {
-      if (io.err.isTTY) io.err.line(paint('dim', 'starting the supervisor …'));
-    },
-  });
+  const tell = () => {
+    if (io.err.isTTY) io.err.line(paint('dim', 'starting the supervisor …'));
+  };
+  return ensureSupervisor(context.homePath, { env: io.env, ...context.start, onStart: onStart ?? tell });
 }
 
 /** The workspace as the supervisor is told it: absolute, no symbolic links, so that two spellings are one. */
@@ -106,7 +103,10 @@ export async function findSession(context: CommandContext, client: ControlClient
   const rows = readRows<SessionRow>(await client.request('session.list', {}), 'session.list');
   const newest = rows.filter((row) => row.workspace === workspace).sort((a, b) => b.createdAt - a.createdAt)[0];
   if (newest === undefined) {
-    throw new Fault('not_found', `no session of ${workspace}; open one with \`astrid chat\` or name one with --session`);
+    throw new Fault(
+      'not_found',
+      `no session of ${workspace}; open one with \`astrid chat\` or name one with --session`,
+    );
   }
   return newest.id;
 }

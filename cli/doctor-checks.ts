@@ -8,7 +8,10 @@ export interface Machine {
   /** Text of a file, or null when it cannot be read. */
   readonly readText: (path: string) => Promise<string | null>;
   /** Exit code and first line of a program's output; null when it cannot be started. */
-  readonly run: (file: string, args: readonly string[]) => Promise<{ readonly code: number; readonly line: string } | null>;
+  readonly run: (
+    file: string,
+    args: readonly string[],
+  ) => Promise<{ readonly code: number; readonly line: string } | null>;
   readonly canWrite: (path: string) => Promise<boolean>;
   readonly freeBytes: (path: string) => Promise<number | null>;
   /** Null: the home is fine, or is not there yet; else what is wrong with it. */
@@ -35,8 +38,18 @@ const FREE_BYTES_MIN = 512 * 1024 * 1024;
 const SOCKET_PATH_BYTES_MAX = 103;
 
 const ok = (check: string, found: string): CheckRow => ({ check, state: 'ok', found, advice: '' });
-const missing = (check: string, found: string, advice: string): CheckRow => ({ check, state: 'missing', found, advice });
-const limited = (check: string, found: string, advice: string): CheckRow => ({ check, state: 'limited', found, advice });
+const missing = (check: string, found: string, advice: string): CheckRow => ({
+  check,
+  state: 'missing',
+  found,
+  advice,
+});
+const limited = (check: string, found: string, advice: string): CheckRow => ({
+  check,
+  state: 'limited',
+  found,
+  advice,
+});
 
 const checkNode: Check = async ({ nodeVersion }) => {
   const [major = 0, minor = 0] = nodeVersion.replace(/^v/, '').split('.').map(Number);
@@ -59,7 +72,8 @@ const checkNamespaces: Check = async (machine) => {
   if (made.code === 0) return ok('namespaces', 'a jail can be made');
   const restricted = await machine.readText('/proc/sys/kernel/apparmor_restrict_unprivileged_userns');
   if (restricted?.trim() === '1') {
-    const advice = 'give bwrap an AppArmor profile with userns, or: sysctl kernel.apparmor_restrict_unprivileged_userns=0';
+    const advice =
+      'give bwrap an AppArmor profile with userns, or: sysctl kernel.apparmor_restrict_unprivileged_userns=0';
     return missing('namespaces', 'AppArmor restricts user namespaces', advice);
   }
   const cloned = await machine.readText('/proc/sys/kernel/unprivileged_userns_clone');
@@ -67,8 +81,13 @@ const checkNamespaces: Check = async (machine) => {
     return missing('namespaces', 'user namespaces are off', 'sysctl kernel.unprivileged_userns_clone=1');
   }
   const most = await machine.readText('/proc/sys/user/max_user_namespaces');
-  if (most?.trim() === '0') return missing('namespaces', 'no user namespace allowed', 'sysctl user.max_user_namespaces=10000');
-  return missing('namespaces', made.line || `bwrap ended with ${made.code}`, 'a container needs to permit user namespaces');
+  if (most?.trim() === '0')
+    return missing('namespaces', 'no user namespace allowed', 'sysctl user.max_user_namespaces=10000');
+  return missing(
+    'namespaces',
+    made.line || `bwrap ended with ${made.code}`,
+    'a container needs to permit user namespaces',
+  );
 };
 
 const checkPrlimit: Check = async (machine) => {
@@ -110,7 +129,11 @@ const checkSpace: Check = async (machine) => {
   const free = await machine.freeBytes(machine.homePath);
   if (free === null) return limited('disk space', 'unknown', '');
   if (free >= FREE_BYTES_MIN) return ok('disk space', `${formatBytes(free)} free`);
-  return limited('disk space', `${formatBytes(free)} free`, 'a full disk stops the audit log, and with it every sensitive call');
+  return limited(
+    'disk space',
+    `${formatBytes(free)} free`,
+    'a full disk stops the audit log, and with it every sensitive call',
+  );
 };
 
 const checkSupervisor: Check = async (machine) => ok('supervisor', await machine.supervisor());

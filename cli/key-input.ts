@@ -12,7 +12,9 @@ const HISTORY_LINES = 500;
 const QUIET_MS = 300;
 
 /** What a question got: one of its letters, or how it ended otherwise. */
-export type Choice = { readonly key: string } | { readonly ended: 'enter' | 'escape' | 'interrupt' | 'end' | 'dismissed' };
+export type Choice =
+  | { readonly key: string }
+  | { readonly ended: 'enter' | 'escape' | 'interrupt' | 'end' | 'dismissed' };
 
 type Sink = (text: string) => void;
 

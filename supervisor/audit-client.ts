@@ -175,7 +175,7 @@ export class AuditClient {
   }
 
   /** That the log now begins with its first `from` entries. */
-  proveConsistency(from: number): Promise<{ readonly hashes: Buffer[]; readonly checkpoint: string }> {
+  proveConsistency(from: number): Promise<{ readonly hashes: readonly Buffer[]; readonly checkpoint: string }> {
     return this.#askOnce({ t: 'consistency', from }, 'consistent');
   }
 
@@ -254,11 +254,13 @@ export class AuditClient {
   }
 
   #onAck(ack: ToSupervisorOf<'ack'>): void {
-    const items = this.#outbox.acknowledge(ack.id);
-    if (items === null || ack.firstIndex !== this.#size || ack.treeSize < this.#size + items.length) {
-      // Its log has entries that we did not send, or lacks some that we did. Thrown, it ends the connection.
+    const frame = this.#outbox.oldest(ack.id);
+    if (frame === null || ack.firstIndex !== this.#size || ack.treeSize < ack.firstIndex + frame.items.length) {
+      // Its log has entries that we did not send, or lacks some that we did. Thrown, it ends the connection, and
+      // who waits for the frame is answered then: nothing has left the outbox yet.
       throw new Fault('bad_protocol', 'the auditor acknowledged what was not sent');
     }
+    const { items } = this.#outbox.takeOldest();
     this.#singly = Math.max(0, this.#singly - items.length);
     this.#retryMs = RETRY_MS;
     this.#checkpoint = ack.checkpoint;
@@ -291,7 +293,7 @@ export class AuditClient {
     const fault = unavailable('the entry cannot be written', new Fault(nack.code, nack.message));
     this.#epoch += 1;
     if (!PASSING.has(nack.code)) {
-      if (frame.items.length === 1) this.#dropOldest(nack.id, fault);
+      if (frame.items.length === 1) this.#dropOldest(fault);
       else this.#singly = frame.items.length;
     }
     this.#outbox.takeBack(fault);
@@ -301,10 +303,11 @@ export class AuditClient {
   }
 
   /** The one event that the auditor does not take, whoever sends it. */
-  #dropOldest(id: number, fault: Fault): void {
-    const item = this.#outbox.acknowledge(id)?.[0];
-    item?.waiter?.reject(fault);
-    if (item?.waiter === null) this.#dropped += 1;
+  #dropOldest(fault: Fault): void {
+    for (const { waiter } of this.#outbox.takeOldest().items) {
+      waiter?.reject(fault);
+      if (waiter === null) this.#dropped += 1;
+    }
     this.#singly = Math.max(0, this.#singly - 1);
   }
 

@@ -1,6 +1,6 @@
 import type { Message } from 'astrid/sdk/llm';
 import * as log from 'astrid/sdk/log';
-import { unwrap } from 'astrid/sdk/payload';
+import { type DeliveryFailed, unwrap } from 'astrid/sdk/payload';
 import { announceEnding, respond } from './ending.js';
 import { appendHistory } from './history.js';
 import { repeatRequest } from './model-step.js';
@@ -12,18 +12,12 @@ import { loadTurn, openTurns, saveTurn, type Turn } from './turn.js';
  * `astrid.v1.delivery.failed`: a capsule crashed, was killed or ran out of time with a message in its hands. The kernel
  * says so in the session of that message, so everything here may act for it.
  */
-export interface Failure {
-  readonly topic: string;
-  readonly capsule_id: string;
-  readonly reason: string;
-  readonly payload?: unknown;
-}
 
 const SELF = 'react';
 const APPENDS_MAX = 2;
 
 interface Lost {
-  readonly failure: Failure;
+  readonly failure: DeliveryFailed;
   /** The fields of the lost message. */
   readonly fields: Readonly<Record<string, unknown>>;
 }
@@ -38,7 +32,7 @@ const ROWS: readonly { readonly topic: RegExp; recover(lost: Lost): void }[] = [
   { topic: /^session\.v1\.append$/, recover: appendAgain },
 ];
 
-export function handleFailure(failure: Failure): void {
+export function handleFailure(failure: DeliveryFailed): void {
   const fields = unwrap(failure.payload);
   if (typeof fields !== 'object' || fields === null) return;
   const row = ROWS.find(({ topic }) => topic.test(failure.topic));
@@ -114,7 +108,7 @@ function appendAgain({ fields }: Lost): void {
 }
 
 /** One line: a reason may be a stack trace, and goes to people and models. */
-function shortReason({ reason }: Failure): string {
+function shortReason({ reason }: DeliveryFailed): string {
   const [line = ''] = reason.split('\n', 1);
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }

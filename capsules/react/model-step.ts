@@ -71,7 +71,7 @@ function publishRequest(turn: Turn): void {
   turn.deadlineMs = nowMs + settings.streamingTimeoutMs;
   // Before the request is out: its first event may arrive as soon as this invocation ends.
   saveTurn(turn);
-  beginAnswer(turn.requestId, new Set(tools.map((tool) => tool.name)), nowMs);
+  beginAnswer(turn, new Set(tools.map((tool) => tool.name)), nowMs);
   ipc.publish(turn.providerTopic, {
     type: 'llm_request',
     request_id: turn.requestId,

@@ -1,10 +1,14 @@
 import type { StreamEvent } from 'astrid/sdk/llm';
+import type { Turn } from './turn.js';
 
 /**
  * What a model has said so far, per request. Held in memory alone: writing every word to KV would cost more than the
- * words, and after a restart the request is made again. An entry that is missing is how a restart is noticed.
+ * words, and after a restart the request is made again. An entry that is missing is how a restart is noticed; one that
+ * is there belongs to a turn that waits for it, because whatever ends the waiting forgets the answer.
  */
 export interface PartialAnswer {
+  readonly sessionId: string;
+  readonly turnId: string;
   text: string;
   readonly calls: Map<string, { readonly name: string; args: string }>;
   readonly offered: ReadonlySet<string>;
@@ -20,11 +24,13 @@ const ANSWERS_MAX = 64;
 
 const answers = new Map<string, PartialAnswer>();
 
-export function beginAnswer(requestId: string, offered: ReadonlySet<string>, nowMs: number): void {
+export function beginAnswer(turn: Turn, offered: ReadonlySet<string>, nowMs: number): void {
   const [oldest] = answers.keys();
   if (answers.size >= ANSWERS_MAX && oldest !== undefined) answers.delete(oldest);
   const usage = { input_tokens: 0, output_tokens: 0 };
-  answers.set(requestId, { text: '', calls: new Map(), offered, usage, chars: 0, lastEventMs: nowMs });
+  const { sessionId, id: turnId } = turn;
+  const empty = { text: '', calls: new Map(), usage, chars: 0, lastEventMs: nowMs };
+  answers.set(turn.requestId, { sessionId, turnId, offered, ...empty });
 }
 
 export function answerOf(requestId: string): PartialAnswer | undefined {

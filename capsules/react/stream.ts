@@ -5,29 +5,33 @@ import { endAnswered, endFailed } from './ending.js';
 import { repeatRequest } from './model-step.js';
 import { addEvent, answerOf, forgetAnswer, type PartialAnswer } from './partial.js';
 import { startTools } from './tool-step.js';
-import { addMessage, openTurns, type Turn } from './turn.js';
+import { addMessage, loadTurn, openTurns, type Turn } from './turn.js';
 
-/** One event of a model's stream. Events for requests that nobody waits for any more are dropped. */
+/**
+ * One event of a model's stream. Events for requests that nobody waits for any more are dropped. The words in the middle
+ * of an answer need the answer in memory alone: they are many, and a read of the turn for each would be most of the cost.
+ */
 export function handleEvent(requestId: string, event: StreamEvent): void {
-  const turn = openTurns().find((open) => open.phase === 'model' && open.requestId === requestId);
-  if (turn === undefined) return;
   const answer = answerOf(requestId);
   if (answer === undefined) {
-    repeatRequest(turn, 'the agent was restarted while it listened');
+    const turn = openTurns().find((open) => open.phase === 'model' && open.requestId === requestId);
+    if (turn !== undefined) repeatRequest(turn, 'the agent was restarted while it listened');
     return;
   }
   answer.lastEventMs = time.now();
-  if (event === 'Done') {
-    completeAnswer(turn, answer);
+  const problem = event === 'Done' ? null : addEvent(answer, event);
+  if (event !== 'Done' && problem === null) {
+    if ('TextDelta' in event) publishDelta(answer, event.TextDelta);
     return;
   }
-  const problem = addEvent(answer, event);
-  if (problem !== null) endFailed(turn, 'provider_failed', `The model could not answer: ${problem}`);
-  else if ('TextDelta' in event) publishDelta(turn, event.TextDelta);
+  const turn = loadTurn(answer.sessionId);
+  if (turn?.requestId !== requestId) forgetAnswer(requestId);
+  else if (problem !== null) endFailed(turn, 'provider_failed', `The model could not answer: ${problem}`);
+  else completeAnswer(turn, answer);
 }
 
-function publishDelta(turn: Turn, text: string): void {
-  ipc.publish('agent.v1.stream.delta', { session_id: turn.sessionId, text, turn: turn.id });
+function publishDelta({ sessionId, turnId }: PartialAnswer, text: string): void {
+  ipc.publish('agent.v1.stream.delta', { session_id: sessionId, text, turn: turnId });
 }
 
 function completeAnswer(turn: Turn, answer: PartialAnswer): void {

@@ -14,7 +14,7 @@ interface GuestConfig {
   readonly op: typeof NATIVE_OP;
 }
 
-/** What `describe_load` answers, as JSON. */
+/** What the template's report says about a script that was loaded, as JSON. */
 export interface LoadReport {
   readonly error: string | null;
   readonly dispatcher: string;
@@ -26,10 +26,9 @@ type Native = (op: number, ...args: unknown[]) => unknown;
 type Handler = (...args: never[]) => unknown;
 /** ES2024, which QuickJS has and the compiler does not know yet. */
 type WellFormed = string & { toWellFormed(): string };
+type Write = (level: string, text: string) => void;
 
 interface GuestGlobals {
-  __astrid_call?: unknown;
-  __astrid_env?: unknown;
   __astrid_dispatch?: (entry: string, input: Uint8Array) => unknown;
   __astrid_exports?: unknown;
 }
@@ -37,159 +36,170 @@ interface GuestGlobals {
 /** Source of the guest's first script: an expression that takes the native function and answers the adaptor's handlers. */
 export function makeGuestScript(calls: readonly LinkedCall[]): string {
   const config: GuestConfig = { calls, entries: ENTRY_POINTS, logCall: ALWAYS_LINKED[1], op: NATIVE_OP };
-  return `(native) => (${installGuest.toString()})(native, ${JSON.stringify(config)})`;
+  const parts = [describeThrown, makeDoor, makeRejections, makeEntry, installGuest].map((part) => part.toString());
+  return `(native) => {\n${parts.join('\n')}\nreturn installGuest(native, ${JSON.stringify(config)});\n}`;
 }
 
-/**
- * Runs inside QuickJS, from its own source text: nothing outside of it may be named here, and no Node API exists.
- * Answers the handlers in the order of `HANDLERS` (adaptor-entry.ts).
+/*
+ * The functions below run inside QuickJS, from their own source text. They may name each other and what ECMAScript has,
+ * and nothing else of this file or of Node.
  */
-function installGuest(native: Native, config: GuestConfig): Handler[] {
-  const guest = globalThis as unknown as GuestGlobals;
-  const PRINT_CHARS_MAX = 16_000;
-  const PRINTED_LINES_MAX = 100;
-  const REJECTIONS_KEPT_MAX = 32;
-  const CAUSES_MAX = 4;
-  const slots = new Map(config.calls.map((call) => [call.name, call]));
-  const printed: string[] = [];
-  let loadError: string | null = null;
-  let startedMs: number | null = null;
-  let rejections: { promise: unknown; reason: unknown }[] = [];
-  let outcome: { output?: unknown; failure?: string } | null = null;
 
-  const encode = (text: string) => native(config.op.encodeUtf8, (text as WellFormed).toWellFormed()) as Uint8Array;
-  const decode = (bytes: Uint8Array) => native(config.op.decodeUtf8, bytes) as string;
+/** Message, stack and causes of whatever was thrown. */
+function describeThrown(thrown: unknown, depth = 0): string {
+  const causesMax = 4;
+  try {
+    if (!(thrown instanceof Error)) return `thrown: ${String(thrown)}`;
+    const head = thrown.message === '' ? thrown.name : `${thrown.name}: ${thrown.message}`;
+    const stack = typeof thrown.stack === 'string' && thrown.stack !== '' ? `\n${thrown.stack.trimEnd()}` : '';
+    const cause = thrown.cause === undefined || depth === causesMax ? '' : describeThrown(thrown.cause, depth + 1);
+    return cause === '' ? head + stack : `${head}${stack}\ncaused by: ${cause}`;
+  } catch {
+    return 'an error was thrown that has no description';
+  }
+}
 
-  const describe = (thrown: unknown, depth = 0): string => {
-    try {
-      if (!(thrown instanceof Error)) return `thrown: ${String(thrown)}`;
-      const head = thrown.message === '' ? thrown.name : `${thrown.name}: ${thrown.message}`;
-      const stack = typeof thrown.stack === 'string' && thrown.stack !== '' ? `\n${thrown.stack.trimEnd()}` : '';
-      const cause = thrown.cause === undefined || depth === CAUSES_MAX ? '' : describe(thrown.cause, depth + 1);
-      return cause === '' ? head + stack : `${head}${stack}\ncaused by: ${cause}`;
-    } catch {
-      return 'an error was thrown that has no description';
+/** Host calls, the log and randomness. While the module is built the native function answers undefined to all three. */
+function makeDoor(native: Native, config: GuestConfig, printed: string[]) {
+  const printCharsMax = 16_000;
+  const printedLinesMax = 100;
+  const slots = new Map(config.calls.map((linked) => [linked.name, linked]));
+
+  const decline = (name: string, message: unknown): Uint8Array => {
+    if (name !== config.logCall) {
+      throw new Error(`host call ${name} while the capsule is being built: call it in a handler, not at top level`);
     }
+    if (printed.length < printedLinesMax) printed.push(native(config.op.decodeUtf8, message) as string);
+    return new Uint8Array(1);
   };
 
-  const call = (name: string, ...args: Uint8Array[]): Uint8Array => {
+  // Spelled out by number of arguments: a spread costs an interpreter more than the call itself.
+  function call(name: string, a?: unknown, b?: unknown, c?: unknown, ...more: unknown[]): Uint8Array {
     const linked = slots.get(name);
     if (linked === undefined) {
       throw new TypeError(`host call ${name} is not linked: its name has to stand in the source as a plain string`);
     }
-    if (args.length !== linked.arity) {
-      throw new TypeError(`host call ${name} takes ${linked.arity} arguments, not ${args.length}`);
-    }
-    for (const arg of args) {
-      if (!(arg instanceof Uint8Array)) throw new TypeError(`host call ${name} takes arguments of type Uint8Array`);
-    }
-    const result = native(linked.slot, ...args);
-    if (result === undefined && name === config.logCall) {
-      if (printed.length < PRINTED_LINES_MAX) printed.push(decode(args[1] as Uint8Array));
-      return new Uint8Array(1);
-    }
-    if (result === undefined) {
-      throw new Error(`host call ${name} while the capsule is being built: call it in a handler, not at top level`);
-    }
-    return result as Uint8Array;
-  };
+    const { slot, arity } = linked;
+    const given = c !== undefined ? 3 + more.length : b !== undefined ? 2 : a !== undefined ? 1 : 0;
+    if (given !== arity) throw new TypeError(`host call ${name} takes ${arity} arguments, not ${given}`);
+    const result =
+      arity === 0
+        ? native(slot)
+        : arity === 1
+          ? native(slot, a)
+          : arity === 2
+            ? native(slot, a, b)
+            : native(slot, a, b, c);
+    return result === undefined ? decline(name, b) : (result as Uint8Array);
+  }
 
-  const write = (level: string, text: string): void => {
-    for (let at = 0; at < text.length || at === 0; at += PRINT_CHARS_MAX) {
-      call(config.logCall, encode(level), encode(text.slice(at, at + PRINT_CHARS_MAX)));
+  const encode = (text: string) => native(config.op.encodeUtf8, (text as WellFormed).toWellFormed());
+  const write: Write = (level, text) => {
+    for (let at = 0; at < text.length || at === 0; at += printCharsMax) {
+      call(config.logCall, encode(level), encode(text.slice(at, at + printCharsMax)));
     }
   };
 
   const random = (count: number): Uint8Array => {
     if (!Number.isInteger(count) || count < 0) throw new RangeError(`random takes a number of bytes, not ${count}`);
     const bytes = native(config.op.random, count | 0);
-    if (bytes === undefined) {
-      throw new Error('random bytes while the capsule is being built: they would be the same in every instance');
-    }
-    return bytes as Uint8Array;
+    if (bytes !== undefined) return bytes as Uint8Array;
+    throw new Error('random bytes while the capsule is being built: they would be the same in every instance');
   };
+  return { call, write, random };
+}
 
-  const reportRejections = (): void => {
-    const unhandled = rejections;
-    rejections = [];
-    for (const { reason } of unhandled) write('error', `unhandled rejection: ${describe(reason)}`);
+/** Promises that failed while nobody was looking are reported, as every runtime does, and not dropped. */
+function makeRejections(write: Write) {
+  const keptMax = 32;
+  let kept: { promise: unknown; reason: unknown }[] = [];
+  const report = (): void => {
+    const unhandled = kept;
+    kept = [];
+    for (const { reason } of unhandled) write('error', `unhandled rejection: ${describeThrown(reason)}`);
   };
+  const track = (promise: unknown, reason: unknown, handled: boolean): void => {
+    if (handled) kept = kept.filter((entry) => entry.promise !== promise);
+    else kept.push({ promise, reason });
+    // A run loop does not come to an end, where they would be reported.
+    if (kept.length >= keptMax) report();
+  };
+  const first = (): string | null => (kept[0] === undefined ? null : describeThrown(kept[0].reason));
+  return { report, track, first };
+}
 
-  const onRejection = (promise: unknown, reason: unknown, handled: boolean): void => {
-    if (handled) rejections = rejections.filter((entry) => entry.promise !== promise);
-    else rejections.push({ promise, reason });
-    // A run loop does not come to an end where they would be reported.
-    if (rejections.length >= REJECTIONS_KEPT_MAX) reportRejections();
-  };
+/** One call of an export: `enter` starts it, the adaptor runs pending jobs, `finish` tells what came of it. */
+function makeEntry(config: GuestConfig, reportRejections: () => void) {
+  const guest = globalThis as unknown as GuestGlobals;
+  const times: { startedMs: number | null } = { startedMs: null };
+  let outcome: { output?: unknown; failure?: string } | null = null;
 
   const enter = (index: number, input: Uint8Array): void => {
     outcome = null;
-    startedMs ??= Date.now();
+    times.startedMs ??= Date.now();
     const succeed = (output: unknown) => {
       outcome = { output };
     };
     const fail = (thrown: unknown) => {
-      outcome = { failure: describe(thrown) };
+      outcome = { failure: describeThrown(thrown) };
     };
     try {
       const result = guest.__astrid_dispatch?.(config.entries[index] as string, input);
-      if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
-        Promise.resolve(result).then(succeed, fail);
-      } else succeed(result);
+      const isThenable = typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function';
+      if (isThenable) Promise.resolve(result).then(succeed, fail);
+      else succeed(result);
     } catch (thrown) {
       fail(thrown);
     }
   };
 
+  /** Undefined: no output. Bytes: the output. Text: what went wrong. */
   const finish = (): unknown => {
     const settled = outcome;
     outcome = null;
-    if (rejections.length > 0) reportRejections();
+    reportRejections();
     if (settled === null) return 'the promise of this call never settled, and nothing is left that could settle it';
     if (settled.failure !== undefined) return settled.failure;
     const { output } = settled;
     if (output === undefined || output instanceof Uint8Array) return output;
     return `the dispatcher answered ${output === null ? 'null' : typeof output}, not a Uint8Array`;
   };
+  return { enter, finish, times };
+}
+
+/** Sets the globals of the guest contract and answers the handlers in the order of `HANDLERS` (adaptor-entry.ts). */
+function installGuest(native: Native, config: GuestConfig): Handler[] {
+  const guest = globalThis as unknown as GuestGlobals;
+  const printed: string[] = [];
+  let loadError: string | null = null;
+  const door = makeDoor(native, config, printed);
+  const rejections = makeRejections(door.write);
+  const { enter, finish, times } = makeEntry(config, rejections.report);
 
   const onLoadError = (thrown: unknown): void => {
     // A job that was interrupted has no error to show for it.
-    loadError = thrown === undefined ? 'InternalError: interrupted' : describe(thrown);
+    loadError = thrown === undefined ? 'InternalError: interrupted' : describeThrown(thrown);
   };
-
   const describeLoad = (): string => {
-    const [rejection] = rejections;
-    if (rejection !== undefined) loadError ??= describe(rejection.reason);
-    const report: LoadReport = {
-      error: loadError,
-      dispatcher: typeof guest.__astrid_dispatch,
-      exports: guest.__astrid_exports ?? null,
-      printed,
-    };
+    const error = loadError ?? rejections.first();
+    const dispatcher = typeof guest.__astrid_dispatch;
+    const report: LoadReport = { error, dispatcher, exports: guest.__astrid_exports ?? null, printed };
     return JSON.stringify(report);
   };
 
   // The engine's own object keeps the time of the build as its origin for ever.
   const performance = {
-    now: () => Date.now() - (startedMs ?? Date.now()),
+    now: () => Date.now() - (times.startedMs ?? Date.now()),
     get timeOrigin(): number {
-      return startedMs ?? Date.now();
+      return times.startedMs ?? Date.now();
     },
   };
-
   const fixed = (value: unknown) => ({ value, enumerable: false, writable: false, configurable: false });
-  const env = {
-    now: () => Date.now(),
-    random,
-    print: (text: string) => write('info', String(text)),
-    // UTF-8 by the engine's own code, some hundred times faster than a script's.
-    encodeUtf8: (text: string) => encode(String(text)),
-    decodeUtf8: decode,
-  };
+  const print = (text: string) => door.write('info', String(text));
   Object.defineProperties(guest, {
-    __astrid_call: fixed(call),
-    __astrid_env: fixed(Object.freeze(env)),
+    __astrid_call: fixed(door.call),
+    __astrid_env: fixed(Object.freeze({ now: () => Date.now(), random: door.random, print })),
     performance: { value: performance, enumerable: false, writable: true, configurable: true },
   });
-  return [enter, finish, onRejection, onLoadError, describeLoad] as Handler[];
+  return [enter, finish, rejections.track, onLoadError, describeLoad] as Handler[];
 }

@@ -1,9 +1,9 @@
 import { join, resolve } from 'node:path';
-import type { AuditEvent } from '../../abi/audit-event.js';
 import { decodeEntry } from '../../abi/audit/entry.js';
-import type { LoggedEvent } from '../../abi/audit/protocol.js';
 import { parseProof, verifyInclusion } from '../../abi/audit/proof.js';
+import type { LoggedEvent } from '../../abi/audit/protocol.js';
 import { type VerifyReport, verifyLog } from '../../abi/audit/verify.js';
+import type { AuditEvent } from '../../abi/audit-event.js';
 import { EXIT, Fault } from '../../abi/errno.js';
 import { listSegments, type NamedFile, readPinnedKey, readSmallFile } from '../audit-files.js';
 import { proveEntry } from '../audit-prover.js';
@@ -98,12 +98,15 @@ function printReport(terminal: Terminal, report: VerifyReport, known: boolean): 
   if (firstBad !== null) {
     terminal.line(paint('red', 'NOT VERIFIED'), `  first bad entry: ${firstBad.index}`);
     terminal.line(`  ${firstBad.message}`);
-    terminal.line(paint('dim', `  ${firstBad.segment}, byte ${firstBad.offset}; ${treeSize} entries before are proven`));
+    terminal.line(
+      paint('dim', `  ${firstBad.segment}, byte ${firstBad.offset}; ${treeSize} entries before are proven`),
+    );
     return;
   }
   const counted = `${entries} of ${treeSize} entries, ${formatCount(principals, 'principal')}`;
   terminal.line(paint('green', 'verified'), `  ${counted}, signed by the pinned key`);
-  if (!known) terminal.line(paint('yellow', '  no checkpoint from elsewhere: a log that was cut at a checkpoint looks the same'));
+  if (!known)
+    terminal.line(paint('yellow', '  no checkpoint from elsewhere: a log that was cut at a checkpoint looks the same'));
   if (unsigned.entries + unsigned.bytes > 0) {
     const rest = `${unsigned.entries} entries, ${unsigned.bytes} bytes`;
     terminal.line(paint('dim', `  behind the last checkpoint: ${rest}, never acknowledged`));

@@ -54,7 +54,10 @@ async function findHomeFault(path: string): Promise<string | null> {
 
 async function describeSupervisor(context: CommandContext): Promise<string> {
   try {
-    return await withClient(context, async (client) => `running, pid ${client.supervisorPid}, version ${client.version}`);
+    return await withClient(
+      context,
+      async (client) => `running, pid ${client.supervisorPid}, version ${client.version}`,
+    );
   } catch (error) {
     const fault = asFault(error);
     return fault.code === 'not_running' ? 'not running' : fault.message;

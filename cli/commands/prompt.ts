@@ -92,7 +92,8 @@ class HeadlessTurn {
 
   finish(outcome: TurnOutcome): void {
     if (this.#context.json || outcome === 'ok') return;
-    const hint = outcome === 'queued' ? '; see it with: astrid approvals' : '';
+    const session = this.#conversation?.session.id ?? '';
+    const hint = outcome === 'queued' ? `; once it is allowed, go on with: --session ${session}` : '';
     this.#note(`the turn ended: ${outcome.replace('_', ' ')}${hint}`);
   }
 
@@ -124,7 +125,8 @@ class HeadlessTurn {
       // Nobody here answers this one: whoever was there leaves, and it is queued instead of waiting for its deadline.
       this.#presence?.close();
     } else if (!this.#context.json && row.state === 'queued') {
-      this.#note(`queued for approval: ${row.capsule} ${row.action} ${row.resource}; allow it with: astrid approvals`);
+      const next = `astrid approvals allow ${row.id.slice(0, 8)}`;
+      this.#note(`queued for approval: ${row.capsule} ${row.action} ${row.resource}; allow it with: ${next}`);
     }
   }
 }

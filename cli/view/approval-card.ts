@@ -1,7 +1,7 @@
 import type { ApprovalRow } from '../../abi/control.js';
 import { formatAge } from './human.js';
 import { sanitizeLine } from './sanitize.js';
-import { paint, type Part, type Span, type StyleName, type Terminal } from './terminal.js';
+import { type Part, paint, type Span, type StyleName, type Terminal } from './terminal.js';
 import { cutMiddle, measureWidth, takeWidth } from './width.js';
 
 /** A question never takes more: what scrolls away was not read, and so was not agreed to. */
@@ -51,7 +51,9 @@ function foldValue(text: string, columns: number, linesMax: number): string[] {
 
 /** Letters that look like others: told with their code points, since a reader cannot see the difference. */
 export function findForeignLetters(text: string): string[] {
-  const found = new Set([...text].filter((character) => /[^\x00-\x7f]/u.test(character) && /\p{L}|\p{N}/u.test(character)));
+  const found = new Set(
+    [...text].filter((character) => /[^\x00-\x7f]/u.test(character) && /\p{L}|\p{N}/u.test(character)),
+  );
   return [...found].map((character) => {
     const point = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
     return `${character} U+${point}`;
@@ -71,10 +73,7 @@ export function splitDetail(row: ApprovalRow): string[] {
 }
 
 function labelled(label: string, values: readonly string[], style: StyleName): Span[][] {
-  return values.map((value, i) => [
-    paint('dim', (i === 0 ? label : '').padEnd(LABEL_COLUMNS)),
-    paint(style, value),
-  ]);
+  return values.map((value, i) => [paint('dim', (i === 0 ? label : '').padEnd(LABEL_COLUMNS)), paint(style, value)]);
 }
 
 /** The question as lines: what first, then who and why, then as much detail as fits. Values in, lines out. */
@@ -82,10 +81,22 @@ export function layOutApproval(row: ApprovalRow, options: CardOptions): Approval
   const columns = Math.max(20, options.columns - LABEL_COLUMNS - 1);
   const age = formatAge(Math.max(0, options.now - row.createdAt));
   const head: Span[][] = [
-    [paint('bold', 'approval '), paint('plain', row.id), paint(STATE_STYLE[row.state] ?? 'plain', `  ${row.state} ${age}`)],
+    [
+      paint('bold', 'approval '),
+      paint('plain', row.id),
+      paint(STATE_STYLE[row.state] ?? 'plain', `  ${row.state} ${age}`),
+    ],
     ...labelled('what', foldValue(`${row.action} ${row.resource}`, columns, RESOURCE_LINES_MAX), 'bold'),
-    ...labelled('who', foldValue(`capsule ${row.capsule}, for ${row.principal}, session ${row.session}`, columns, 1), 'plain'),
-    ...labelled('why', foldValue(`${row.risk || 'no reason given'} (arguments ${row.argsHash.slice(0, 12) || '-'})`, columns, 2), 'plain'),
+    ...labelled(
+      'who',
+      foldValue(`capsule ${row.capsule}, for ${row.principal}, session ${row.session}`, columns, 1),
+      'plain',
+    ),
+    ...labelled(
+      'why',
+      foldValue(`risk ${row.risk || 'not told'} (arguments ${row.argsHash.slice(0, 12) || '-'})`, columns, 2),
+      'plain',
+    ),
   ];
   const note = foreignNote(row);
   if (note !== null) head.push(...labelled('note', foldValue(note, columns, 1), 'yellow'));
@@ -94,7 +105,14 @@ export function layOutApproval(row: ApprovalRow, options: CardOptions): Approval
   const room = Math.max(DETAIL_LINES_MIN, screen - head.length);
   // One line of the room tells how many more there are.
   const shown = detail.length <= room ? detail : detail.slice(0, Math.max(0, room - 1));
-  const lines = [...head, ...labelled('does', shown.map((line) => cutMiddle(sanitizeLine(line), columns)), 'plain')];
+  const lines = [
+    ...head,
+    ...labelled(
+      'does',
+      shown.map((line) => cutMiddle(sanitizeLine(line), columns)),
+      'plain',
+    ),
+  ];
   const hiddenLines = detail.length - shown.length;
   const cutLines = shown.filter((line) => measureWidth(sanitizeLine(line)) > columns).length;
   if (hiddenLines > 0) {

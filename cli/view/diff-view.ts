@@ -39,7 +39,11 @@ export function printDiff(terminal: Terminal, rows: readonly DiffRow[]): void {
 export function printCommit(terminal: Terminal, result: CommitResult): void {
   for (const path of result.committed) terminal.line(paint('green', 'committed '), path);
   for (const path of result.conflicts) {
-    terminal.line(paint('red', 'conflict  '), path, paint('dim', '  changed in the workspace meanwhile; left as it is'));
+    terminal.line(
+      paint('red', 'conflict  '),
+      path,
+      paint('dim', '  changed in the workspace meanwhile; left as it is'),
+    );
   }
   if (result.committed.length + result.conflicts.length === 0) terminal.line(paint('dim', 'nothing to commit'));
   else terminal.line(paint('dim', `${formatCount(result.committed.length, 'path')} committed`));

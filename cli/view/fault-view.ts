@@ -1,4 +1,4 @@
-import { EXIT, Fault, type FaultCode } from '../../abi/errno.js';
+import { EXIT, type Fault, type FaultCode } from '../../abi/errno.js';
 import { paint, type Terminal } from './terminal.js';
 
 /** What to do next, for faults whose message cannot know it. */

@@ -65,13 +65,16 @@ export class Terminal {
     return this.#stream.isTTY === true;
   }
 
-  /** At least 20: below that nothing can be laid out, and a wrapped line beats an empty one. */
+  /**
+   * At least 20: below that nothing can be laid out, and a wrapped line beats an empty one. A terminal that was never
+   * told its size says 0.
+   */
   get columns(): number {
-    return Math.max(20, this.#stream.columns ?? COLUMNS_DEFAULT);
+    return Math.max(20, this.#stream.columns || COLUMNS_DEFAULT);
   }
 
   get rows(): number {
-    return Math.max(8, this.#stream.rows ?? ROWS_DEFAULT);
+    return Math.max(8, this.#stream.rows || ROWS_DEFAULT);
   }
 
   /** Text that may span lines; hidden code points are written out. */

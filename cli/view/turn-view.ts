@@ -23,20 +23,23 @@ export class TurnView {
   show(event: TurnEvent): void {
     switch (event.type) {
       case 'delta':
-        return this.#stream(event.text);
+        this.#stream(event.text);
+        break;
       case 'tool_call':
-        return this.#note(`→ ${event.tool} `, JSON.stringify(event.arguments) ?? '');
+        this.#note(`→ ${event.tool} `, JSON.stringify(event.arguments) ?? '');
+        break;
       case 'tool_result':
-        return this.#showResult(event.content, event.isError);
+        this.#showResult(event.content, event.isError);
+        break;
       case 'response':
-        return this.#showResponse(event.text);
+        this.#showResponse(event.text);
+        break;
       case 'lagged':
-        this.endLine();
-        return this.#terminal.line(paint('yellow', `(${event.count} messages were lost on the way here)`));
+        this.#warn(`(${event.count} messages were lost on the way here)`);
+        break;
       case 'finished':
-        if (event.outcome === 'ok') return;
-        this.endLine();
-        return this.#terminal.line(paint('yellow', `(turn ended: ${event.outcome.replace('_', ' ')})`));
+        if (event.outcome !== 'ok') this.#warn(`(turn ended: ${event.outcome.replace('_', ' ')})`);
+        break;
     }
   }
 
@@ -65,6 +68,11 @@ export class TurnView {
     const lines = content.trimEnd().split('\n');
     const more = lines.length > 1 ? ` (+${lines.length - 1} lines)` : '';
     this.#note(isError ? '← error: ' : '← ', (lines[0] ?? '') + more);
+  }
+
+  #warn(text: string): void {
+    this.endLine();
+    this.#terminal.line(paint('yellow', text));
   }
 
   #note(mark: string, text: string): void {

@@ -1,5 +1,5 @@
 import type { AuditEvent } from '../../abi/audit-event.js';
-import type { Fault } from '../../abi/errno.js';
+import { Fault } from '../../abi/errno.js';
 
 /** One event on its way into the log. */
 export interface Outgoing {
@@ -70,18 +70,18 @@ export class Outbox {
     return frame;
   }
 
-  /** The items of the oldest frame, which must be the one with this id; null if it is not. They leave the outbox. */
-  acknowledge(id: number): readonly Outgoing[] | null {
-    if (this.#sent[0]?.id !== id) return null;
-    const { items } = this.#sent.shift() as SentFrame;
-    this.#release(items);
-    return items;
-  }
-
   /** The oldest frame that was sent, if it has this id. */
   oldest(id: number): SentFrame | null {
     const frame = this.#sent[0];
     return frame?.id === id ? frame : null;
+  }
+
+  /** Takes the oldest frame that was sent out of the outbox. There must be one. */
+  takeOldest(): SentFrame {
+    const frame = this.#sent.shift();
+    if (frame === undefined) throw new Fault('internal', 'no frame was sent');
+    this.#release(frame.items);
+    return frame;
   }
 
   /**

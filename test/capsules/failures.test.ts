@@ -174,7 +174,7 @@ for (const kind of KERNELS) {
       }
     }
     t.comment(`${killed} kills, ${answered} turns answered all the same`);
-    t.ok(killed > 30, 'the kills hit');
+    t.ok(killed > 20, 'the kills hit');
     t.ok(!kind.told || kind.session === null || answered > killed / 2, 'most turns are answered');
   });
 }

@@ -10,11 +10,11 @@ const linesOf = (row = makeApproval(), screen = SCREEN) =>
   layOutApproval(row, screen).lines.map((spans) => spans.map((span) => span.text).join(''));
 
 test('an approval, ordinary, shows what, who, why and what it does', async (t) => {
-  t.same(linesOf(makeApproval({ risk: 'changes a file' })), [
+  t.same(linesOf(makeApproval()), [
     'approval a1  pending 2s',
     'what  write_file cwd://notes.txt',
     'who   capsule fs, for default, session s1',
-    'why   changes a file (arguments abababababab)',
+    'why   risk medium (arguments abababababab)',
     'does  + hello',
   ]);
 });
@@ -61,6 +61,9 @@ test('an approval, any text in any field and any screen, stays inside the screen
 });
 
 test('an approval, a host with a look-alike letter, names the letter', async (t) => {
-  t.match(linesOf(makeApproval({ resource: 'https://p\u0430ypal.com' })).join('\n'), 'letters outside ASCII: \u0430 U+0430');
+  t.match(
+    linesOf(makeApproval({ resource: 'https://p\u0430ypal.com' })).join('\n'),
+    'letters outside ASCII: \u0430 U+0430',
+  );
   t.same(findForeignLetters('plain ascii → …'), [], 'marks and arrows are no letters');
 });

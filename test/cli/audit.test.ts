@@ -1,7 +1,6 @@
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
-import type { AuditEvent } from '../../abi/audit-event.js';
 import { signCheckpoint } from '../../abi/audit/checkpoint.js';
 import { encodeEntry, GENESIS_HASH, hashEntry } from '../../abi/audit/entry.js';
 import { CompactTree, hashLeaf } from '../../abi/audit/merkle.js';
@@ -9,6 +8,7 @@ import { formatNoteKey, makeNoteKey } from '../../abi/audit/note.js';
 import { encodeRecord, RECORD } from '../../abi/audit/segment.js';
 import { encodeSegmentHead, formatSegmentName } from '../../abi/audit/segment-head.js';
 import { createSigner } from '../../abi/audit/signing.js';
+import type { AuditEvent } from '../../abi/audit-event.js';
 import { EXIT } from '../../abi/errno.js';
 import { makeFakeIo } from '../kit/fake-io.js';
 import { makeHome, startFake } from '../kit/fake-supervisor.js';
@@ -50,7 +50,12 @@ function makeLog(entries: number, secret: Buffer = Buffer.alloc(32, 7)): TestLog
   let previous = GENESIS_HASH;
   for (let index = 0; index < entries; index += 1) {
     const event = makeEvent(index);
-    const bytes = encodeEntry({ index, previous, previousOfPrincipal: last.get(event.principal) ?? GENESIS_HASH, event });
+    const bytes = encodeEntry({
+      index,
+      previous,
+      previousOfPrincipal: last.get(event.principal) ?? GENESIS_HASH,
+      event,
+    });
     previous = hashEntry(bytes);
     last.set(event.principal, previous);
     tree.append(hashLeaf(bytes));
@@ -179,7 +184,10 @@ test('audit tail, entries of the log, are shown harmlessly and as JSON unchanged
     },
   });
   const { out } = await runCli(['audit', 'tail', '-n', '1'], home);
-  t.match(out, '    12 1970-01-01 00:00:01.003Z accepted  fs write_file cwd://3\\u{202e}  allow by approval: once  other\n');
+  t.match(
+    out,
+    '    12 1970-01-01 00:00:01.003Z accepted  fs write_file cwd://3\\u{202e}  allow by approval: once  other\n',
+  );
   t.same(fake.calls[0]?.params, { lines: 1, follow: false });
   t.same(JSON.parse((await runCli(['audit', 'tail', '--json'], home)).out), [row]);
   const io = makeFakeIo();

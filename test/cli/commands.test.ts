@@ -1,8 +1,8 @@
 import { test } from 'tap';
 import type { ProcessRow, StatusResult } from '../../abi/control.js';
 import { Fault } from '../../abi/errno.js';
-import { FAKE_SESSION, type FakeScript, makeApproval, makeHome, startFake } from '../kit/fake-supervisor.js';
 import { makeFakeIo } from '../kit/fake-io.js';
+import { FAKE_SESSION, type FakeScript, makeApproval, makeHome, startFake } from '../kit/fake-supervisor.js';
 import { runCli, startCli } from '../kit/run-cli.js';
 
 const PROCESS: ProcessRow = {
@@ -60,7 +60,18 @@ test('ps, a capsule with a hostile name, cannot draw on the terminal nor fake a 
 
 test('every command that needs a supervisor, none is running, says so and exits 3', async (t) => {
   const home = await makeHome(t);
-  for (const line of ['ps', 'kill fs', 'restart fs', 'logs', 'status', 'diff', 'commit', 'rollback', 'sessions', 'stop']) {
+  for (const line of [
+    'ps',
+    'kill fs',
+    'restart fs',
+    'logs',
+    'status',
+    'diff',
+    'commit',
+    'rollback',
+    'sessions',
+    'stop',
+  ]) {
     const { exitCode, err, out } = await runCli(line.split(' '), home);
     t.equal(exitCode, 3, line);
     t.match(err, /^astrid: .*astrid start \(not_running\)\n$/, line);
@@ -78,7 +89,10 @@ test('kill and restart, a target, name it to the supervisor and report its fault
       throw new Fault('not_found', 'no capsule nope');
     },
   });
-  t.match(await runCli(['kill', '4711'], home), { exitCode: 0, out: 'fs: TERM sent, KILL after 2 s; see: astrid ps\n' });
+  t.match(await runCli(['kill', '4711'], home), {
+    exitCode: 0,
+    out: 'fs: TERM sent, KILL after 2 s; see: astrid ps\n',
+  });
   t.same(fake.calls.at(-1), { method: 'kill', params: { target: '4711' } });
   t.match(await runCli(['restart', 'nope'], home), { exitCode: 1, err: 'astrid: no capsule nope (not_found)\n' });
 });
@@ -202,7 +216,10 @@ test('approvals, one that waits, shows what, who and why', async (t) => {
   const row = makeApproval({ createdAt: 3_000 });
   const { home, fake } = await startFake(t, { 'approvals.list': () => [row] });
   const { out } = await runCli(['approvals'], home);
-  t.match(out, /approval a1 {2}pending 2s\nwhat {2}write_file cwd:\/\/notes\.txt\nwho {3}capsule fs, for default, session s1\nwhy {3}changes a file/);
+  t.match(
+    out,
+    /approval a1 {2}pending 2s\nwhat {2}write_file cwd:\/\/notes\.txt\nwho {3}capsule fs, for default, session s1\nwhy {3}risk medium/,
+  );
   t.match(out, /does {2}\+ hello/);
   t.same(JSON.parse((await runCli(['approvals', 'list', '--session', 's1', '--json'], home)).out), [row]);
   t.same(fake.calls.at(-1)?.params, { session: 's1' });
@@ -210,7 +227,10 @@ test('approvals, one that waits, shows what, who and why', async (t) => {
 
 test('approvals allow and deny, an id, answer with the decision and name what it was given to', async (t) => {
   const { home, fake } = await startFake(t, { 'approvals.list': () => [makeApproval({ state: 'queued' })] });
-  t.match(await runCli(['approvals', 'allow', 'a1'], home), { exitCode: 0, out: 'allowed fs write_file cwd://notes.txt\n' });
+  t.match(await runCli(['approvals', 'allow', 'a1'], home), {
+    exitCode: 0,
+    out: 'allowed fs write_file cwd://notes.txt\n',
+  });
   t.same(fake.calls.at(-1)?.params, { id: 'a1', decision: 'once' });
   await runCli(['approvals', 'allow', 'a1', '--session'], home);
   t.same(fake.calls.at(-1)?.params, { id: 'a1', decision: 'session' });

@@ -47,7 +47,10 @@ test('ensuring a supervisor, none runs, starts one detached and returns when it 
 test('ensuring a supervisor, from two places at once, ends with both on the same one', async (t) => {
   const home = await makeHome(t);
   await endAfter(t, home);
-  const both = await Promise.all([ensureSupervisor(home, starting('serve')), ensureSupervisor(home, starting('serve'))]);
+  const both = await Promise.all([
+    ensureSupervisor(home, starting('serve')),
+    ensureSupervisor(home, starting('serve')),
+  ]);
   t.equal(both[0]?.supervisorPid, both[1]?.supervisorPid);
   for (const client of both) client.close();
 });
@@ -139,6 +142,9 @@ test('after a lost connection, the token tells a stop from a crash', async (t) =
 });
 
 test('the code of a failure, in lines of a log, is the last known one', async (t) => {
-  t.equal(findFaultCode(['{"code":"bad_home"}', '{"code": "bad_config"}', 'plain', '{"code":"invented"}']), 'bad_config');
+  t.equal(
+    findFaultCode(['{"code":"bad_home"}', '{"code": "bad_config"}', 'plain', '{"code":"invented"}']),
+    'bad_config',
+  );
   t.equal(findFaultCode(['nothing', '"code":bad_home']), null);
 });

@@ -31,8 +31,14 @@ async function rowOf(check: string, one: Machine): Promise<CheckRow | undefined>
 
 test('doctor, a machine with everything, finds nothing to do', async (t) => {
   const rows = await examineMachine(machine());
-  t.same(rows.map((row) => row.state), rows.map(() => 'ok'));
-  t.same(rows.map((row) => row.advice), rows.map(() => ''));
+  t.same(
+    rows.map((row) => row.state),
+    rows.map(() => 'ok'),
+  );
+  t.same(
+    rows.map((row) => row.advice),
+    rows.map(() => ''),
+  );
 });
 
 test('doctor, the version of Node, is compared with the floor by number', async (t) => {
@@ -71,7 +77,10 @@ test('doctor, cgroups and the kernel overlay, are a limitation and not a failure
 });
 
 test('doctor, the home, open to others or too long for a socket, is told', async (t) => {
-  t.match(await rowOf('home', machine({ homeFault: async () => 'it is open' })), { state: 'missing', found: 'it is open' });
+  t.match(await rowOf('home', machine({ homeFault: async () => 'it is open' })), {
+    state: 'missing',
+    found: 'it is open',
+  });
   t.match(await rowOf('home', machine({ homePath: `/${'x'.repeat(100)}` })), { state: 'missing', found: /too long/ });
   t.match(await rowOf('disk space', machine({ freeBytes: async () => 1024 })), { state: 'limited', found: '1K free' });
 });
@@ -81,5 +90,8 @@ test('astrid doctor, on this machine, prints a row per check and the same as JSO
   const { out } = await runCli(['doctor'], home);
   t.match(out, /^CHECK +STATE +FOUND +WHAT TO DO\nnode +ok/);
   const rows: CheckRow[] = JSON.parse((await runCli(['doctor', '--json'], home)).out);
-  t.match(rows.find((row) => row.check === 'supervisor'), { state: 'ok', found: 'not running' });
+  t.match(
+    rows.find((row) => row.check === 'supervisor'),
+    { state: 'ok', found: 'not running' },
+  );
 });

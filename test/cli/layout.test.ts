@@ -66,10 +66,14 @@ test('cutting in the middle, a long text, keeps both ends and says how much is m
 
 test('sizes, ages and times, are short and say their unit', async (t) => {
   t.same([0, 1023, 1024, 1536, 64 * 2 ** 20, 2 ** 50].map(formatBytes), ['0B', '1023B', '1K', '1.5K', '64M', '1024T']);
-  t.same(
-    [0, 820, 12_400, 245_000, 11_520_000, 457_200_000].map(formatAge),
-    ['0ms', '820ms', '12s', '4m05s', '3h12m', '5d07h'],
-  );
+  t.same([0, 820, 12_400, 245_000, 11_520_000, 457_200_000].map(formatAge), [
+    '0ms',
+    '820ms',
+    '12s',
+    '4m05s',
+    '3h12m',
+    '5d07h',
+  ]);
   t.same([420, 12_340, 90_000].map(formatCpu), ['0.42s', '12.3s', '1m30s']);
   t.equal(formatTime(0), '1970-01-01 00:00:00.000Z');
   t.equal(formatTime(Number.NaN), '-');

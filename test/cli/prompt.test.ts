@@ -1,8 +1,8 @@
 import { type Test, test } from 'tap';
 import { EXIT, Fault } from '../../abi/errno.js';
 import { isInsideWorkspace } from '../../cli/commands/prompt.js';
-import { type FakeScript, type FakeSupervisor, makeApproval, startFake } from '../kit/fake-supervisor.js';
 import { makeFakeIo } from '../kit/fake-io.js';
+import { type FakeScript, type FakeSupervisor, makeApproval, startFake } from '../kit/fake-supervisor.js';
 import { type CliResult, runCli, startCli } from '../kit/run-cli.js';
 
 /** Runs a headless prompt against a supervisor that does `onPrompt` when the prompt arrives. */
@@ -90,7 +90,10 @@ test('-p --json, a turn, prints versioned events in order, one per line', async 
   t.equal(exitCode, 0);
   t.notMatch(out, /\u202e/, 'escaped as JSON');
   t.same(
-    out.trimEnd().split('\n').map((line) => JSON.parse(line)),
+    out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
     [
       { v: 1, type: 'session', session: 'mine', resumed: true },
       { v: 1, type: 'delta', text: 'a\u202eb' },
@@ -142,12 +145,16 @@ test('-p --yes, an approval outside of the workspace, is not answered; the sessi
   fake.approval(makeApproval({ resource: 'home://.ssh/id', state: 'queued' }));
   fake.finishTurn('queued', 'queued');
   t.equal(await running, EXIT.queued);
-  t.match(io.errText.text, /queued for approval: fs write_file home:\/\/\.ssh\/id; allow it with: astrid approvals/);
+  t.match(
+    io.errText.text,
+    /queued for approval: fs write_file home:\/\/\.ssh\/id; allow it with: astrid approvals allow a1/,
+  );
   t.notOk(fake.calls.some((call) => call.method === 'approvals.answer'));
 });
 
 test('--yes, a resource, covers one path inside the workspace and nothing that only begins like one', async (t) => {
-  for (const inside of ['cwd://notes.txt', 'cwd://a/b/c', 'cwd://..notes', 'cwd://']) t.ok(isInsideWorkspace(inside), inside);
+  for (const inside of ['cwd://notes.txt', 'cwd://a/b/c', 'cwd://..notes', 'cwd://'])
+    t.ok(isInsideWorkspace(inside), inside);
   const outside = ['home://x', 'cwd:/x', 'cwd://../x', 'cwd://a/../../x', 'cwd://a -> home://b', 'xcwd://a', ''];
   for (const resource of outside) t.notOk(isInsideWorkspace(resource), resource);
 });
@@ -159,7 +166,7 @@ test('-p, an approval while nobody is there, tells how to allow it', async (t) =
   });
   t.equal(exitCode, EXIT.queued);
   t.match(err, /queued for approval/);
-  t.match(err, /the turn ended: queued; see it with: astrid approvals/);
+  t.match(err, /the turn ended: queued; once it is allowed, go on with: --session s1/);
 });
 
 test('-p, on a terminal, asks for the approval there and takes the answer', async (t) => {
@@ -191,7 +198,9 @@ test('-p --timeout, no answer in time, cancels the turn and exits 7', async (t) 
   const { exitCode, err } = await runCli(['-p', 'x', '--timeout', '1'], home);
   t.equal(exitCode, EXIT.timedOut);
   t.match(err, /no answer within 1 s/);
-  t.match((await fake.waitCall('bus.publish', 2)).params, { payload: { text: '', context: { action: 'cancel_turn' } } });
+  t.match((await fake.waitCall('bus.publish', 2)).params, {
+    payload: { text: '', context: { action: 'cancel_turn' } },
+  });
 });
 
 test('-p, Ctrl-C, cancels the turn and exits 130', async (t) => {

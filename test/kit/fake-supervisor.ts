@@ -9,6 +9,7 @@ import {
   CONTROL_METHODS,
   CONTROL_PROTOCOL,
   type ControlMethod,
+  type LogRow,
   type SessionRow,
 } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
@@ -64,7 +65,7 @@ export function makeApproval(over: Partial<ApprovalRow> = {}): ApprovalRow {
     action: 'write_file',
     resource: 'cwd://notes.txt',
     detail: ['+ hello'],
-    risk: 'changes a file',
+    risk: 'medium',
     argsHash: 'ab'.repeat(32),
     createdAt: 0,
     state: 'pending',
@@ -167,6 +168,11 @@ export class FakeSupervisor {
   finishTurn(text: string, outcome = 'ok', session = 's1'): void {
     this.publish('agent.v1.turn.finished', { type: 'custom', data: { session_id: session, outcome } });
     this.publish('agent.v1.response', { type: 'agent_response', text, is_final: true, session_id: session });
+  }
+
+  /** A row to everybody who follows the logs. */
+  log(row: LogRow): void {
+    for (const stream of this.#streams.get('logs') ?? []) stream.send(row);
   }
 
   /** A row to everybody who follows approvals. */

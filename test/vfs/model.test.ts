@@ -62,15 +62,24 @@ class Model {
 }
 
 const path = fc
-  .array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 3 })
+  .array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 3 })
   .map((names) => names.join('/'));
 const content = fc.constantFrom('', '1', '22', 'line\n');
 const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ op: fc.constant('write' as const), path, content }) },
-  { weight: 9, arbitrary: fc.record({ op: fc.constantFrom('unlink' as const, 'unlink' as const, 'mkdir' as const), path }) },
+  { weight: 5, arbitrary: fc.record({ op: fc.constantFrom('unlink' as const, 'mkdir' as const), path }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constantFrom('clear' as const, 'remake' as const), path }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('commit' as const, 'rollback' as const, 'reopen' as const) }) },
 );
 const files = fc.dictionary(path, content, { maxKeys: 5 });
+
+/** `clear` removes what a path holds, and the path, one entry after the other; `remake` then makes a directory of it. */
+function callsOf(one: Extract<Step, { path: string }>, model: Model): readonly (readonly ['unlink' | 'mkdir', string])[] {
+  if (one.op === 'unlink' || one.op === 'mkdir') return [[one.op, one.path]];
+  const below = [...model.entries.keys()].filter((path) => path.startsWith(`${one.path}/`)).sort();
+  const unlinks = [...below.reverse(), one.path].map((path) => ['unlink', path] as const);
+  return one.op === 'remake' ? [...unlinks, ['mkdir', one.path]] : unlinks;
+}
 
 function plantable(tree: Tree): Tree {
   const model = new Model();
@@ -99,9 +108,16 @@ async function runSteps(options: SessionFilesOptions, initial: Tree, steps: read
     for (const one of steps) {
       const guest = new Guest(session);
       if ('path' in one) {
-        const wanted = one.op === 'write' ? model.write(one.path, one.content) : model[one.op](one.path);
-        const got = await codeOf(one.op === 'write' ? guest.write(one.path, one.content) : guest[one.op](one.path));
-        if (got !== wanted) throw new Error(`${one.op} ${one.path}: got ${got}, wanted ${wanted}`);
+        const outcomes =
+          one.op === 'write'
+            ? [[await codeOf(guest.write(one.path, one.content)), model.write(one.path, one.content)]]
+            : [];
+        if (one.op !== 'write') {
+          for (const [op, at] of callsOf(one, model)) outcomes.push([await codeOf(guest[op](at)), model[op](at)]);
+        }
+        for (const [got, wanted] of outcomes) {
+          if (got !== wanted) throw new Error(`${JSON.stringify(one)}: got ${got}, wanted ${wanted}`);
+        }
       } else if (one.op === 'reopen') {
         await session.close();
         session = await openSessionFiles(options);
