@@ -171,8 +171,9 @@ export class KeyInput {
   #handleData = (chunk: Buffer | string): void => {
     const text = typeof chunk === 'string' ? chunk : this.#decoder.write(chunk);
     if (text === '') return;
-    if (this.#sink !== null) return this.#sink(text);
-    if (text.includes(CTRL_C)) {
+    if (this.#sink !== null) {
+      this.#sink(text);
+    } else if (text.includes(CTRL_C)) {
       this.#typedAhead = '';
       this.#onInterrupt();
     } else if (text.includes(CTRL_D)) {

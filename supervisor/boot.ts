@@ -236,7 +236,6 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
 function sessionStore(store: Store) {
   const table = store.records('sessions');
   return {
-    get: (id: string) => table.get(id),
     put: (id: string, session: unknown) => store.write(() => table.put(id, session)),
     all: () => [...table.all()].map(([, session]) => session),
   };

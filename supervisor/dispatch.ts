@@ -191,7 +191,8 @@ function scopeOf({ handler, request, context }: OpenCall): { scope?: string } {
 
 /** SHA-256 over name and arguments, each with its length: two different calls never hash alike by concatenation. */
 function hashArguments(name: string, args: readonly Buffer[]): string {
-  const hash = createHash('sha256').update(name);
-  for (const arg of args) hash.update(`\n${arg.length}\n`).update(arg);
+  const lengths = args.map((arg) => arg.length).join(' ');
+  const hash = createHash('sha256').update(`${name} ${lengths}\n`);
+  for (const arg of args) hash.update(arg);
   return hash.digest('hex');
 }

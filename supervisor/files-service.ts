@@ -81,7 +81,7 @@ export class KernelFiles implements FilesService {
         homeDir: root,
         tmpDir: tmp,
         quota: await this.#quotaOf(principal),
-        protectedDirs: [this.#home.root],
+        protectedDirs: [this.#home.root, ...systemDirs(root)],
       });
     });
   }
@@ -90,8 +90,9 @@ export class KernelFiles implements FilesService {
     return openOnce(this.#byPrincipal, principal, async () => {
       const { root, tmp } = await openPrincipalHome(this.#home, principal);
       const quota = await this.#quotaOf(principal);
-      const home = new DirectMount('home', await openRoot(root, 'home'), quota);
-      return { home, tmp: new DirectMount('tmp', await openRoot(tmp, 'tmp'), quota) };
+      const forbidden = await identify(systemDirs(root));
+      const home = new DirectMount('home', await openRoot(root, 'home'), quota, forbidden);
+      return { home, tmp: new DirectMount('tmp', await openRoot(tmp, 'tmp'), quota, forbidden) };
     });
   }
 
@@ -101,6 +102,21 @@ export class KernelFiles implements FilesService {
       return new StorageQuota(LIMITS.storageBytesPerPrincipalMax, await measureTreeBytes(root));
     });
   }
+}
+
+/** Below a principal's home, but the system's: installed code, settings and logs. No guest path leads there. */
+function systemDirs(principalRoot: string): string[] {
+  return ['.local/capsules', '.local/log', '.config'].map((name) => join(principalRoot, name));
+}
+
+async function identify(paths: readonly string[]): Promise<ReadonlySet<string>> {
+  const identities = new Set<string>();
+  for (const path of paths) {
+    const held = await openRoot(path, 'system directory');
+    identities.add(held.identity);
+    held.close();
+  }
+  return identities;
 }
 
 /** Two calls at once share one opening; one that failed is tried again by the next call. */

@@ -8,12 +8,11 @@ export interface Session {
   readonly principal: string;
   readonly workspace: string;
   readonly createdAt: number;
-  mode: ApprovalMode;
+  readonly mode: ApprovalMode;
 }
 
 /** Where sessions are kept: a durable map from id to record. */
 export interface SessionStore {
-  get(id: string): unknown;
   put(id: string, session: Session): Promise<void>;
   all(): Iterable<unknown>;
 }
@@ -24,10 +23,13 @@ export interface SessionStore {
  */
 export class Sessions {
   readonly #store: SessionStore;
+  /** Every session of the store: who asks on each host call must not read the disk for it. */
+  readonly #known = new Map<string, Session>();
   readonly #listeners = new Map<string, number>();
 
   constructor(store: SessionStore) {
     this.#store = store;
+    for (const record of store.all()) if (isSession(record)) this.#known.set(record.id, record);
   }
 
   /** Opens a new session, or one that exists: its workspace must then be the same. */
@@ -45,21 +47,21 @@ export class Sessions {
         field: 'workspace',
       });
     }
-    const session: Session = known ?? {
+    const opened: Session = known ?? {
       id: request.id ?? randomBytes(6).toString('hex'),
       principal: request.principal,
       workspace: request.workspace,
       createdAt: request.now,
       mode: request.defaultMode,
     };
-    if (request.mode !== undefined) session.mode = request.mode;
+    const session: Session = { ...opened, mode: request.mode ?? opened.mode };
     await this.#store.put(session.id, session);
+    this.#known.set(session.id, session);
     return { session, row: { ...session, resumed: known !== null } };
   }
 
   find(id: string): Session | null {
-    const record = this.#store.get(id);
-    return isSession(record) ? record : null;
+    return this.#known.get(id) ?? null;
   }
 
   get(id: string): Session {
@@ -69,7 +71,7 @@ export class Sessions {
   }
 
   list(): Session[] {
-    return [...this.#store.all()].filter(isSession).sort((a, b) => a.createdAt - b.createdAt);
+    return [...this.#known.values()].sort((a, b) => a.createdAt - b.createdAt);
   }
 
   /** A person is there to answer for this session until the returned function is called. */

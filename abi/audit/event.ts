@@ -143,7 +143,10 @@ export function decodeEvent(bytes: Buffer, start: number): AuditEvent {
   const summary = (flags & FLAG.summary) !== 0;
   if (summary !== (outcome === 'summary')) fail('bad_log', 'flags', 'count and digest with "summary" only');
   let at = start + EVENT_FIXED_BYTES;
-  const takeHash = (): string => bytes.toString('hex', at, (at += HASH_BYTES));
+  const takeHash = (): string => {
+    at += HASH_BYTES;
+    return bytes.toString('hex', at - HASH_BYTES, at);
+  };
   const textsAt = at + (flags & FLAG.argsHash ? HASH_BYTES : 0) + (summary ? HASH_BYTES + 6 : 0);
   if (bytes.length < textsAt) fail('bad_log', 'length', 'room for the flagged hashes');
   const argsHash = flags & FLAG.argsHash ? takeHash() : null;

@@ -153,8 +153,7 @@ export function* findCheckpoints(bytes: Buffer): Generator<SegmentRecord> {
     if (length > (PAYLOAD_BYTES_MAX[RECORD.checkpoint] ?? 0) || end > bytes.length) continue;
     const payload = bytes.subarray(at + RECORD_HEADER_BYTES, end);
     const whole =
-      crc32(bytes.subarray(at, at + 8)) === bytes.readUInt32LE(at + 8) &&
-      crc32(payload) === bytes.readUInt32LE(at + 4);
+      crc32(bytes.subarray(at, at + 8)) === bytes.readUInt32LE(at + 8) && crc32(payload) === bytes.readUInt32LE(at + 4);
     if (whole) yield { type: RECORD.checkpoint, payload, offset: at };
   }
 }

@@ -108,10 +108,16 @@ export class AuditorLink {
       else opening.reject(new Fault(message.code, `auditor: ${message.message}`));
       return;
     }
-    if (message.t === 'ack') return this.#handlers.onAck(message);
+    if (message.t === 'ack') {
+      this.#handlers.onAck(message);
+      return;
+    }
     const waiter = this.#questions.get(message.id);
     if (waiter === undefined) {
-      if (message.t === 'nack') return this.#handlers.onNack(message);
+      if (message.t === 'nack') {
+        this.#handlers.onNack(message);
+        return;
+      }
       throw new Fault('bad_protocol', `auditor protocol: ${message.t} that nobody asked for`);
     }
     if (message.t === 'nack') {

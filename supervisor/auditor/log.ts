@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import { type Checkpoint, openCheckpoint } from '../../abi/audit/checkpoint.js';
-import { checkConsistency, checkInclusion, hashLeaf, proveConsistency, proveInclusion } from '../../abi/audit/merkle.js';
+import {
+  checkConsistency,
+  checkInclusion,
+  hashLeaf,
+  proveConsistency,
+  proveInclusion,
+} from '../../abi/audit/merkle.js';
 import { createVerifier } from '../../abi/audit/signing.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { type ChainState, commitBatch, emptyChain, headRecord, stageBatch } from './batch.js';
@@ -8,7 +14,7 @@ import { syncDirectory } from './directory.js';
 import { faultOfDisk, type OpenDiskFile, openDiskFile } from './disk-file.js';
 import type { LogKey } from './key-file.js';
 import { readEntries } from './log-reader.js';
-import { planRecovery, rebuildTree, type RecoveryPlan, recoverLinks, recoverTree } from './recovery.js';
+import { planRecovery, type RecoveryPlan, rebuildTree, recoverLinks, recoverTree } from './recovery.js';
 import { SegmentFile } from './segment-file.js';
 import { TreeFile } from './tree-file.js';
 
@@ -49,12 +55,7 @@ export class AuditLog {
   #segment: SegmentFile | null;
   #trusted = true;
 
-  private constructor(
-    options: Required<LogOptions>,
-    tree: TreeFile,
-    state: ChainState,
-    segment: SegmentFile | null,
-  ) {
+  private constructor(options: Required<LogOptions>, tree: TreeFile, state: ChainState, segment: SegmentFile | null) {
     this.#options = options;
     this.#tree = tree;
     this.#state = state;
@@ -211,11 +212,7 @@ function proveExtends(file: TreeFile, known: Checkpoint | null, now: Checkpoint)
 }
 
 /** Nothing is cut before everything was checked. */
-async function applyPlan(
-  plan: RecoveryPlan,
-  directory: string,
-  openFile: OpenDiskFile,
-): Promise<SegmentFile | null> {
+async function applyPlan(plan: RecoveryPlan, directory: string, openFile: OpenDiskFile): Promise<SegmentFile | null> {
   if (plan.unborn !== null) {
     SegmentFile.open(directory, plan.unborn, 0, openFile).discard();
     await syncDirectory(directory);

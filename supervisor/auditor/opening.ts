@@ -36,7 +36,8 @@ export function checkOpened(opened: ToSupervisorOf<'opened'>, key: NoteKey, know
   if (now.size !== opened.treeSize) throw new Fault('bad_log', 'the auditor names another size than it signed');
   if (known === null) {
     if (now.size === 0) return now;
-    const message = `the log has ${now.size} entries, but the stored checkpoint is missing; if this is meant, verify the log and
+    const message =
+      `the log has ${now.size} entries, but the stored checkpoint is missing; if this is meant, verify the log and
 store its last checkpoint again`.replaceAll('\n', ' ');
     throw new Fault('bad_log', message, { field: 'checkpoint' });
   }

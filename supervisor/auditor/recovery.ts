@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { type Checkpoint, openCheckpoint } from '../../abi/audit/checkpoint.js';
 import { decodeEntry, hashEntry } from '../../abi/audit/entry.js';
 import { CompactTree, hashLeaf, readPeaks } from '../../abi/audit/merkle.js';
-import { findCheckpoints, RECORD, SegmentReader } from '../../abi/audit/segment.js';
+import {
+  findCheckpoints,
+  RECORD,
+  RECORD_HEADER_BYTES,
+  SegmentReader,
+  type SegmentRecord,
+} from '../../abi/audit/segment.js';
 import { decodeSegmentHead, parseSegmentName, type SegmentHead } from '../../abi/audit/segment-head.js';
 import { createVerifier, type Verifier } from '../../abi/audit/signing.js';
 import { asFault, Fault } from '../../abi/errno.js';
@@ -85,18 +91,29 @@ function scanSegment(name: string, bytes: Buffer, log: LogKey, verify: Verifier)
   const reader = new SegmentReader();
   const records = reader.push(bytes);
   const lastAt = records.findLastIndex((record) => record.type === RECORD.checkpoint);
-  const keptBytes = lastAt < 0 ? 0 : (records[lastAt + 1]?.offset ?? reader.offset);
-  const provenSize = lastAt < 0 ? -1 : openOwn(name, records[lastAt]?.payload, log, verify).size;
-  if (reader.fault !== null) refuseDamage(name, bytes.subarray(reader.offset), provenSize, log, verify);
-  const cutEntries = records.slice(lastAt + 1).filter((record) => record.type === RECORD.entry).length;
+  const kept = records.slice(0, lastAt + 1);
+  const last = kept.at(-1);
+  const signed = last === undefined ? null : openOwn(name, last.payload, log, verify);
+  if (reader.fault !== null) refuseDamage(name, bytes.subarray(reader.offset), signed?.size ?? 0, log, verify);
+  const keptBytes = last === undefined ? 0 : last.offset + RECORD_HEADER_BYTES + last.payload.length;
+  const cutEntries = records.slice(kept.length).filter((record) => record.type === RECORD.entry).length;
   const cut = { cutBytes: bytes.length - keptBytes, cutEntries };
-  if (lastAt < 0) return { end: null, ...cut };
-  const [first, ...rest] = records.slice(0, lastAt + 1);
+  if (last === undefined || signed === null) return { end: null, ...cut };
+  const checkpointText = last.payload.toString('utf8');
+  return {
+    end: { name, ...readEntries(name, kept, signed, log), checkpoint: signed, checkpointText, keptBytes },
+    ...cut,
+  };
+}
+
+/** What the entries up to the last checkpoint say. Their links are not checked: the root that is compared later binds every byte. */
+function readEntries(name: string, records: readonly SegmentRecord[], signed: Checkpoint, log: LogKey) {
+  const [first, ...rest] = records;
   if (first?.type !== RECORD.segment) throw damaged(name, 'it does not begin with its head');
   const head = decodeSegmentHead(first.payload);
   const leaves: Buffer[] = [];
   const lastOf = new Map<string, Buffer>();
-  let lastEntry = first.payload;
+  let lastEntry: Buffer | null = null;
   for (const record of rest) {
     if (record.type !== RECORD.entry) continue;
     const entry = decodeEntry(record.payload);
@@ -105,17 +122,14 @@ function scanSegment(name: string, bytes: Buffer, log: LogKey, verify: Verifier)
     lastOf.set(entry.event.principal, lastEntry);
     leaves.push(hashLeaf(lastEntry));
   }
-  if (provenSize !== head.firstIndex + leaves.length || leaves.length === 0 || head.origin !== log.key.name) {
-    throw damaged(name, 'its last checkpoint is not that of its entries');
-  }
-  const checkpointText = (records[lastAt]?.payload as Buffer).toString('utf8');
-  const checkpoint = openCheckpoint(checkpointText, log.key, verify);
-  return { end: { name, head, checkpoint, checkpointText, keptBytes, leaves, lastOf, lastEntry }, ...cut };
+  const complete = signed.size === head.firstIndex + leaves.length && head.origin === log.key.name;
+  if (lastEntry === null || !complete) throw damaged(name, 'its last checkpoint is not that of its entries');
+  return { head, leaves, lastOf, lastEntry };
 }
 
-function openOwn(name: string, payload: Buffer | undefined, log: LogKey, verify: Verifier): Checkpoint {
+function openOwn(name: string, payload: Buffer, log: LogKey, verify: Verifier): Checkpoint {
   try {
-    return openCheckpoint(payload?.toString('utf8') ?? '', log.key, verify);
+    return openCheckpoint(payload.toString('utf8'), log.key, verify);
   } catch (thrown) {
     throw damaged(name, `its last checkpoint: ${asFault(thrown).message}`, thrown);
   }

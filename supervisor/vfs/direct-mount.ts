@@ -37,8 +37,8 @@ export class DirectMount extends LayeredMount {
   readonly #quota: ByteQuota;
 
   /** Takes over `root` and closes it in `close`. */
-  constructor(scheme: 'home' | 'tmp', root: HeldEntry, quota: ByteQuota) {
-    super(scheme, { upper: null, lower: root }, new Set());
+  constructor(scheme: 'home' | 'tmp', root: HeldEntry, quota: ByteQuota, forbidden: ReadonlySet<string>) {
+    super(scheme, { upper: null, lower: root }, forbidden);
     this.#root = root;
     this.#quota = quota;
   }

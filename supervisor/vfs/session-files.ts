@@ -20,7 +20,11 @@ export interface SessionFilesOptions {
   readonly tmpDir: string;
   /** One object per principal, in all its sessions: it is also what their writes to home and tmp are ordered by. */
   readonly quota: ByteQuota;
-  /** Directories that cwd:// must never show, though the workspace may hold them: the system's own home above all. */
+  /**
+   * Directories that no guest may enter though a root holds them: the system's own home, which a workspace may contain;
+   * inside the home, what a capsule must not rewrite. One that does not exist when the session is opened is not
+   * protected, so the caller makes them first.
+   */
   readonly protectedDirs?: readonly string[];
 }
 
@@ -56,9 +60,9 @@ export async function openSessionFiles(options: SessionFilesOptions): Promise<Se
     const overlay = await Overlay.open(dirs, { quota, forbidden });
     opened.push(overlay);
     await overlay.change([], () => removeLeftovers(overlay));
-    const home = new DirectMount('home', await openRoot(homeDir, 'home'), quota);
+    const home = new DirectMount('home', await openRoot(homeDir, 'home'), quota, forbidden);
     opened.push(home);
-    const tmp = new DirectMount('tmp', await openRoot(tmpDir, 'tmp'), quota);
+    const tmp = new DirectMount('tmp', await openRoot(tmpDir, 'tmp'), quota, forbidden);
     opened.push(tmp);
     const mounts = { cwd: overlay, home, tmp } as const;
     return { overlay, mount: (guestPath) => mounts[guestPath.scheme], close: closeAll };

@@ -3,10 +3,11 @@ import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
 /** Text above this size is not diffed. */
 export const DIFF_TEXT_BYTES_MAX = 1024 * 1024;
 /**
- * Most differing lines that the search for a shortest diff may go through. Its cost grows with the square: two
- * unrelated texts of a megabyte would stop the supervisor for minutes.
+ * Bounds of the search for a shortest diff: lines of one text, and lines that differ. Its cost grows with the square of
+ * the second: two unrelated texts of a megabyte would stop the supervisor for minutes.
  */
-const EDITS_MAX = 1_000;
+const SEARCH_LINES_MAX = 20_000;
+const EDITS_MAX = 500;
 const CONTEXT_LINES = 3;
 
 /** The text of a file, or null if it is none: not UTF-8, holding NUL, or longer than the bound. */
@@ -22,29 +23,49 @@ export function decodeText(content: Uint8Array): string | null {
 
 /**
  * A unified diff that `patch -p1` and `git apply` take. `before` or `after` null: the file is not there on that side.
- * Texts too different for a search within the bound are shown as one block out and one block in.
+ * Texts too long or too different for the search are shown as one block out and one block in, between what they share
+ * at both ends.
  */
 export function unifiedDiff(path: string, before: string | null, after: string | null): string {
   const from = before === null ? '/dev/null' : `a/${path}`;
   const to = after === null ? '/dev/null' : `b/${path}`;
+  const old = splitLines(before ?? '');
+  const fresh = splitLines(after ?? '');
   const options = { context: CONTEXT_LINES, maxEditLength: EDITS_MAX, headerOptions: FILE_HEADERS_ONLY };
-  const patch = createTwoFilesPatch(from, to, before ?? '', after ?? '', undefined, undefined, options);
-  if (patch !== undefined) return patch;
+  if (Math.max(old.length, fresh.length) <= SEARCH_LINES_MAX) {
+    const patch = createTwoFilesPatch(from, to, before ?? '', after ?? '', undefined, undefined, options);
+    if (patch !== undefined) return patch;
+  }
   const header = createTwoFilesPatch(from, to, '', '', undefined, undefined, options) ?? '';
-  return `${header}${replaceBlock(before ?? '', after ?? '')}`;
+  return `${header}${replaceBlock(old, fresh)}`;
 }
 
-function replaceBlock(before: string, after: string): string {
-  const out = markLines('-', before);
-  const into = markLines('+', after);
-  const range = (count: number) => `${count === 0 ? 0 : 1},${count}`;
-  return `@@ -${range(out.count)} +${range(into.count)} @@\n${out.text}${into.text}`;
+/** Lines with their newline; the last one may have none. */
+function splitLines(text: string): string[] {
+  return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 }
 
-function markLines(mark: string, text: string): { count: number; text: string } {
-  if (text === '') return { count: 0, text: '' };
-  const ended = text.endsWith('\n');
-  const lines = (ended ? text.slice(0, -1) : text).split('\n');
-  const marked = lines.map((line) => `${mark}${line}\n`).join('');
-  return { count: lines.length, text: ended ? marked : `${marked}\\ No newline at end of file\n` };
+function replaceBlock(old: readonly string[], fresh: readonly string[]): string {
+  const shorter = Math.min(old.length, fresh.length);
+  let head = 0;
+  while (head < shorter && old[head] === fresh[head]) head += 1;
+  let tail = 0;
+  while (tail < shorter - head && old.at(-1 - tail) === fresh.at(-1 - tail)) tail += 1;
+  const start = Math.max(0, head - CONTEXT_LINES);
+  const kept = Math.min(tail, CONTEXT_LINES);
+  const range = (lines: readonly string[]) => {
+    const count = lines.length - tail + kept - start;
+    return `${count === 0 ? start : start + 1},${count}`;
+  };
+  const out = [
+    ...old.slice(start, head).map((line) => mark(' ', line)),
+    ...old.slice(head, old.length - tail).map((line) => mark('-', line)),
+    ...fresh.slice(head, fresh.length - tail).map((line) => mark('+', line)),
+    ...old.slice(old.length - tail, old.length - tail + kept).map((line) => mark(' ', line)),
+  ];
+  return `@@ -${range(old)} +${range(fresh)} @@\n${out.join('')}`;
+}
+
+function mark(sign: string, line: string): string {
+  return line.endsWith('\n') ? `${sign}${line}` : `${sign}${line}\n\\ No newline at end of file\n`;
 }

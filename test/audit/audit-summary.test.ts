@@ -24,6 +24,8 @@ function bench(): Bench {
       now: () => made.now,
       emit: (event) => {
         if (made.full) throw new Fault('audit_unavailable', 'full');
+        // As the client does: what cannot be encoded is not taken.
+        encodeEvent(event);
         out.push(event);
       },
     }),
@@ -133,7 +135,9 @@ test('reads, denials, actions, directories, principals and capsules are told apa
 
 test('a reference that differs within a summary is left out', (t) => {
   const { summary, out } = bench();
-  const by = (ref: string) => ({ authorization: { layer: 'token' as const, verdict: 'allow' as const, reason: '', ref } });
+  const by = (ref: string) => ({
+    authorization: { layer: 'token' as const, verdict: 'allow' as const, reason: '', ref },
+  });
   for (let number = 0; number < 11; number += 1) summary.add(read(number, by(number === 9 ? 'b' : 'a')));
   summary.flushAll();
   t.equal(out.at(-1)?.authorization.ref, null);
@@ -193,7 +197,12 @@ test('an event that no log takes is refused, single or in a flood', (t) => {
 
 test('whatever comes, whenever it is flushed, every event is stood for exactly once', (t) => {
   const step = fc.oneof(
-    fc.record({ kind: fc.constant('add' as const), session: fc.nat(3), place: fc.nat(30), outcome: fc.constantFrom('done', 'denied') }),
+    fc.record({
+      kind: fc.constant('add' as const),
+      session: fc.nat(3),
+      place: fc.nat(30),
+      outcome: fc.constantFrom('done', 'denied'),
+    }),
     fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(1500) }),
     fc.record({ kind: fc.constant('flush' as const), session: fc.nat(3) }),
   );
@@ -205,7 +214,11 @@ test('whatever comes, whenever it is flushed, every event is stood for exactly o
         if (one.kind === 'wait') made.now += one.ms;
         else if (one.kind === 'flush') made.summary.flushSession(`s-${one.session}`);
         else {
-          const change = { session: `s-${one.session}`, resource: `cwd://d${one.place}/x`, outcome: one.outcome as 'done' };
+          const change = {
+            session: `s-${one.session}`,
+            resource: `cwd://d${one.place}/x`,
+            outcome: one.outcome as 'done',
+          };
           made.summary.add(read(added++, change));
         }
       }

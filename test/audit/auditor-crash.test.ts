@@ -74,7 +74,10 @@ test('killed with SIGKILL in a storm of appends, again and again, everything ack
   t.ok([...acknowledged].every(([index, resource]) => logged[index] === resource));
   const counts = new Map<string, number>();
   for (const resource of logged) counts.set(resource, (counts.get(resource) ?? 0) + 1);
-  t.ok(recorded.every((resource) => counts.get(resource) === 1), 'each record is there exactly once');
+  t.ok(
+    recorded.every((resource) => counts.get(resource) === 1),
+    'each record is there exactly once',
+  );
 });
 
 const prlimit = ((): boolean => {
@@ -87,7 +90,9 @@ const prlimit = ((): boolean => {
 })();
 
 // A file size limit stands for the full disk: the write stops in the middle with an error, as it does with ENOSPC.
-test('a disk that is full refuses appends, and takes them and the kept records again when there is room', { skip: !prlimit && 'no prlimit' }, async (t) => {
+test('a disk that is full refuses appends, and takes them and the kept records again when there is room', {
+  skip: !prlimit && 'no prlimit',
+}, async (t) => {
   const paths = pathsBelow(t.testdir());
   const client = makeClient(paths);
   await client.start();
@@ -100,12 +105,18 @@ test('a disk that is full refuses appends, and takes them and the kept records a
     const fault = await client.append(makeEvent(number)).catch((thrown: Fault) => thrown);
     t.ok(fault instanceof Fault && fault.code === 'audit_unavailable');
     t.equal((fault as { cause?: Fault }).cause?.code, 'no_space');
-    t.equal(statSync(join(paths.logDir, 'segment-000000000000000.log')).size, size, 'the part that was written is gone');
+    t.equal(
+      statSync(join(paths.logDir, 'segment-000000000000000.log')).size,
+      size,
+      'the part that was written is gone',
+    );
   }
   execFileSync('prlimit', ['--pid', String(pid), '--fsize=unlimited:']);
   t.strictSame(await client.append(makeEvent(8)), { index: 6 });
   t.equal(client.pid, pid, 'it stayed alive');
   await client.close();
-  t.strictSame(await readVerified(paths), [0, 1, 2, 3, 4, 100, 8].map((number) => makeEvent(number).resource));
+  t.strictSame(
+    await readVerified(paths),
+    [0, 1, 2, 3, 4, 100, 8].map((number) => makeEvent(number).resource),
+  );
 });
-

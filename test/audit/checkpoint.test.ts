@@ -63,7 +63,11 @@ test('a checkpoint has the layout of C2SP, and its key id is the first 4 bytes o
   t.equal(lines.length, 6);
   t.equal(lines[5], '');
   const id = createHash('sha256').update(`${NAME}\n`).update(Buffer.of(1)).update(PUBLIC).digest().subarray(0, 4);
-  t.ok(Buffer.from(lines[4]?.split(' ')[2] ?? '', 'base64').subarray(0, 4).equals(id));
+  t.ok(
+    Buffer.from(lines[4]?.split(' ')[2] ?? '', 'base64')
+      .subarray(0, 4)
+      .equals(id),
+  );
   t.end();
 });
 
@@ -149,7 +153,10 @@ test('a checkpoint of another log, or by another key of the same name, is refuse
   const foreign = signCheckpoint(1, EMPTY_ROOT, otherKey, createSigner(pair.secret));
   t.throws(() => openCheckpoint(foreign, key, verify), { code: 'bad_log', field: 'key' });
   const renamed = makeNoteKey('example.com/other', PUBLIC);
-  t.throws(() => openCheckpoint(signCheckpoint(1, EMPTY_ROOT, renamed, signer), key, verify), { field: 'origin', code: 'bad_log' });
+  t.throws(() => openCheckpoint(signCheckpoint(1, EMPTY_ROOT, renamed, signer), key, verify), {
+    field: 'origin',
+    code: 'bad_log',
+  });
 });
 
 test('a verifier key, written and read, is the same; a wrong id, type or name is refused', (t) => {

@@ -14,7 +14,10 @@ const anyEntry = fc.record(
 );
 
 test('an event, encoded and decoded, is the same event', (t) => {
-  fc.assert(fc.property(anyEvent, (event) => isDeepStrictEqual(decodeEvent(encodeEvent(event), 0), event)), { numRuns: 300 });
+  fc.assert(
+    fc.property(anyEvent, (event) => isDeepStrictEqual(decodeEvent(encodeEvent(event), 0), event)),
+    { numRuns: 300 },
+  );
   t.end();
 });
 
@@ -39,15 +42,26 @@ test('fields that could flow into each other, encoded, differ', (t) => {
   const pairs: [Partial<AuditEvent>, Partial<AuditEvent>][] = [
     [{ session: null }, { session: '' }],
     [{ capsule: null }, { capsule: '' }],
-    [{ session: 'ab', principal: 'c' }, { session: 'a', principal: 'bc' }],
-    [{ action: 'ab', resource: 'c' }, { action: 'a', resource: 'bc' }],
+    [
+      { session: 'ab', principal: 'c' },
+      { session: 'a', principal: 'bc' },
+    ],
+    [
+      { action: 'ab', resource: 'c' },
+      { action: 'a', resource: 'bc' },
+    ],
   ];
   for (const [a, b] of pairs) t.notOk(encodeEvent(makeEvent(1, a)).equals(encodeEvent(makeEvent(1, b))));
   t.end();
 });
 
 test('every changed byte of an entry, decoded, is refused or is another entry', (t) => {
-  const bytes = encodeEntry({ index: 7, previous: hashEntry(GENESIS_HASH), previousOfPrincipal: GENESIS_HASH, event: makeEvent(1) });
+  const bytes = encodeEntry({
+    index: 7,
+    previous: hashEntry(GENESIS_HASH),
+    previousOfPrincipal: GENESIS_HASH,
+    event: makeEvent(1),
+  });
   for (let at = 0; at < bytes.length; at += 1) {
     for (const bit of [1, 128]) {
       const changed = Buffer.from(bytes);
@@ -64,8 +78,15 @@ test('every changed byte of an entry, decoded, is refused or is another entry', 
 });
 
 test('arbitrary bytes, decoded, give a Fault that names a field, or their own canonical form', (t) => {
-  const head = encodeEntry({ index: 1, previous: GENESIS_HASH, previousOfPrincipal: GENESIS_HASH, event: makeEvent(1) });
-  const noise = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.concat([head.subarray(0, 60), Buffer.from(bytes)]));
+  const head = encodeEntry({
+    index: 1,
+    previous: GENESIS_HASH,
+    previousOfPrincipal: GENESIS_HASH,
+    event: makeEvent(1),
+  });
+  const noise = fc
+    .uint8Array({ maxLength: 300 })
+    .map((bytes) => Buffer.concat([head.subarray(0, 60), Buffer.from(bytes)]));
   fc.assert(
     fc.property(noise, (bytes) => {
       try {
@@ -80,7 +101,12 @@ test('arbitrary bytes, decoded, give a Fault that names a field, or their own ca
 });
 
 test('an entry, cut short or with a byte more, is refused', (t) => {
-  const bytes = encodeEntry({ index: 1, previous: GENESIS_HASH, previousOfPrincipal: GENESIS_HASH, event: makeEvent(1) });
+  const bytes = encodeEntry({
+    index: 1,
+    previous: GENESIS_HASH,
+    previousOfPrincipal: GENESIS_HASH,
+    event: makeEvent(1),
+  });
   for (let length = 0; length < bytes.length; length += 1) {
     t.throws(() => decodeEntry(bytes.subarray(0, length)), { code: 'bad_log' });
   }
@@ -134,9 +160,18 @@ for (const [field, value] of BAD) {
 }
 
 test('a summary without count or digest is refused by name', (t) => {
-  t.throws(() => encodeEvent(makeEvent(1, { outcome: 'summary', count: 2 })), { code: 'invalid_argument', field: 'digest' });
-  t.throws(() => encodeEvent(makeEvent(1, { outcome: 'summary', digest: 'ab'.repeat(32) })), { code: 'invalid_argument', field: 'count' });
-  t.throws(() => encodeEvent(makeEvent(1, { outcome: 'summary', digest: 'ab'.repeat(32), count: 0 })), { code: 'invalid_argument', field: 'count' });
+  t.throws(() => encodeEvent(makeEvent(1, { outcome: 'summary', count: 2 })), {
+    code: 'invalid_argument',
+    field: 'digest',
+  });
+  t.throws(() => encodeEvent(makeEvent(1, { outcome: 'summary', digest: 'ab'.repeat(32) })), {
+    code: 'invalid_argument',
+    field: 'count',
+  });
+  t.throws(() => encodeEvent(makeEvent(1, { outcome: 'summary', digest: 'ab'.repeat(32), count: 0 })), {
+    code: 'invalid_argument',
+    field: 'count',
+  });
   t.end();
 });
 

@@ -13,7 +13,9 @@ function contender(directory: string) {
     process.stdin.resume(); process.stdin.on('end', () => process.exit());
   })`;
   const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const said = new Promise<string>((resolve) => child.stdout.once('data', (text: Buffer) => resolve(text.toString().trim())));
+  const said = new Promise<string>((resolve) =>
+    child.stdout.once('data', (text: Buffer) => resolve(text.toString().trim())),
+  );
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   return { child, said, ended };
 }

@@ -38,28 +38,37 @@ export function makeEvent(number: number, change: Partial<AuditEvent> = {}): Aud
 }
 
 const hex = fc.stringMatching(/^[0-9a-f]{64}$/);
-const text = (min: number, max: number) => fc.string({ minLength: min, maxLength: max, unit: 'binary' }).filter((s) => s.length <= max);
+const text = (min: number, max: number) =>
+  fc.string({ minLength: min, maxLength: max, unit: 'binary' }).filter((s) => s.length <= max);
 
 export const anyEvent: fc.Arbitrary<AuditEvent> = fc
-  .record({
-    time: fc.integer({ min: 0, max: 2 ** 48 - 1 }),
-    session: fc.option(text(0, 40)),
-    principal: text(1, 40),
-    capsule: fc.option(text(0, 40)),
-    action: text(1, 40),
-    resource: text(0, 200),
-    argsHash: fc.option(hex),
-    authorization: fc.record({
-      layer: fc.constantFrom('manifest', 'policy', 'token', 'budget', 'approval', 'audit', 'operator', 'system'),
-      verdict: fc.constantFrom('allow', 'deny'),
-      reason: text(0, 100),
-      ref: fc.option(text(0, 40)),
-    }, { noNullPrototype: true }),
-    outcome: fc.constantFrom('accepted', 'done', 'failed', 'denied', 'summary'),
-    count: fc.integer({ min: 1, max: 2 ** 48 - 1 }),
-    digest: hex,
-  }, { noNullPrototype: true })
-  .map((event) => (event.outcome === 'summary' ? event : { ...event, count: null, digest: null })) as fc.Arbitrary<AuditEvent>;
+  .record(
+    {
+      time: fc.integer({ min: 0, max: 2 ** 48 - 1 }),
+      session: fc.option(text(0, 40)),
+      principal: text(1, 40),
+      capsule: fc.option(text(0, 40)),
+      action: text(1, 40),
+      resource: text(0, 200),
+      argsHash: fc.option(hex),
+      authorization: fc.record(
+        {
+          layer: fc.constantFrom('manifest', 'policy', 'token', 'budget', 'approval', 'audit', 'operator', 'system'),
+          verdict: fc.constantFrom('allow', 'deny'),
+          reason: text(0, 100),
+          ref: fc.option(text(0, 40)),
+        },
+        { noNullPrototype: true },
+      ),
+      outcome: fc.constantFrom('accepted', 'done', 'failed', 'denied', 'summary'),
+      count: fc.integer({ min: 1, max: 2 ** 48 - 1 }),
+      digest: hex,
+    },
+    { noNullPrototype: true },
+  )
+  .map((event) =>
+    event.outcome === 'summary' ? event : { ...event, count: null, digest: null },
+  ) as fc.Arbitrary<AuditEvent>;
 
 export interface Paths {
   readonly logDir: string;

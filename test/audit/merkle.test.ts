@@ -116,7 +116,9 @@ test('consistency proofs between all sizes up to 40 are the naive ones and check
 });
 
 test('an inclusion proof that is changed in any way does not check', (t) => {
-  const shape = fc.integer({ min: 1, max: SIZE_MAX }).chain((size) => fc.tuple(fc.constant(size), fc.nat(size - 1), fc.nat(), fc.nat(5)));
+  const shape = fc
+    .integer({ min: 1, max: SIZE_MAX })
+    .chain((size) => fc.tuple(fc.constant(size), fc.nat(size - 1), fc.nat(), fc.nat(5)));
   fc.assert(
     fc.property(shape, ([size, index, pick, how]) => {
       const { tree, source } = grow(size);

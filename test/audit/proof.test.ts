@@ -3,7 +3,13 @@ import { signCheckpoint } from '../../abi/audit/checkpoint.js';
 import { encodeEntry, GENESIS_HASH } from '../../abi/audit/entry.js';
 import { CompactTree, hashLeaf, positionOfNode, proveConsistency, proveInclusion } from '../../abi/audit/merkle.js';
 import { makeNoteKey } from '../../abi/audit/note.js';
-import { formatProof, type InclusionProof, parseProof, verifyConsistency, verifyInclusion } from '../../abi/audit/proof.js';
+import {
+  formatProof,
+  type InclusionProof,
+  parseProof,
+  verifyConsistency,
+  verifyInclusion,
+} from '../../abi/audit/proof.js';
 import { createSigner, generateKeyPair } from '../../abi/audit/signing.js';
 import { makeEvent, ORIGIN } from './log-fixture.js';
 

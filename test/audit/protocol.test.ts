@@ -54,7 +54,10 @@ for (const [message, field] of REFUSED) {
 }
 
 test('an answer with a wrong code, or recovered numbers that are none, is refused by name', (t) => {
-  t.throws(() => decodeToSupervisor({ t: 'nack', id: 1, code: 'oops', message: '' }), { code: 'bad_protocol', field: 'code' });
+  t.throws(() => decodeToSupervisor({ t: 'nack', id: 1, code: 'oops', message: '' }), {
+    code: 'bad_protocol',
+    field: 'code',
+  });
   const opened = { t: 'opened', checkpoint: 'c', treeSize: 3, recovered: { bytes: 1 }, proof: [] };
   t.throws(() => decodeToSupervisor(opened), { code: 'bad_protocol', field: 'recovered' });
   t.end();

@@ -36,7 +36,8 @@ test('records, written and read in chunks of any size, are the same, with their 
         reader.pendingBytes === 0 &&
         found.length === rows.length &&
         found.every((record, at) => {
-          const same = record.offset === offset && record.type === rows[at]?.type && record.payload.equals(rows[at].payload);
+          const same =
+            record.offset === offset && record.type === rows[at]?.type && record.payload.equals(rows[at].payload);
           offset += (encoded[at] as Buffer).length;
           return same;
         })
@@ -48,7 +49,10 @@ test('records, written and read in chunks of any size, are the same, with their 
 });
 
 test('a segment cut at any byte gives its whole records and the rest as pending, never a fault', (t) => {
-  const bytes = Buffer.concat([encodeRecord(RECORD.entry, Buffer.alloc(50, 1)), encodeRecord(RECORD.checkpoint, Buffer.alloc(20, 2))]);
+  const bytes = Buffer.concat([
+    encodeRecord(RECORD.entry, Buffer.alloc(50, 1)),
+    encodeRecord(RECORD.checkpoint, Buffer.alloc(20, 2)),
+  ]);
   for (let length = 0; length <= bytes.length; length += 1) {
     const { found, reader } = read(bytes.subarray(0, length), 7);
     const whole = length >= bytes.length ? 2 : length >= 62 ? 1 : 0;

@@ -166,6 +166,10 @@ for (const kind of KERNELS) {
           const count = finals(kernel).length;
           t.ok(count >= (gone ? 0 : 1) && count <= 2, `${where}: ${count} final answers`);
           t.same(openTurns(kernel), [], `${where}: nothing is left open`);
+          const astray = kernel.published.filter(
+            ({ session, topic }) => session === null && /^(llm|tool)\./.test(topic),
+          );
+          t.same(astray, [], `${where}: nothing is started outside of the session`);
           t.ok(
             kernel.views('tool.v1.execute.read_file').length <= 2,
             `${where}: the tool does not run again and again`,
@@ -178,6 +182,47 @@ for (const kind of KERNELS) {
     t.ok(!kind.told || kind.session === null || answered > killed / 2, 'most turns are answered');
   });
 }
+
+test('the agent, killed on the last event of a stream, asks again at once and not at the next tick', async (t) => {
+  const kernel = await boot();
+  kernel.crashNext({ capsule: 'react', topic: 'llm.v1.stream.offline', at: { call: 'astrid_kv_get', nth: 1 } });
+  kernel.prompt('s1', 'help');
+  kernel.run();
+  t.match(kernel.answer('s1'), /built-in offline provider/);
+  t.equal(kernel.capsule('react').starts, 2);
+  checkEnded(t, kernel);
+});
+
+test('the agent, killed while it forgets a finished turn, says its last words again and asks nothing', async (t) => {
+  const kernel = await boot();
+  kernel.crashNext({
+    capsule: 'react',
+    topic: 'llm.v1.stream.offline',
+    at: { call: 'astrid_kv_clear_prefix', nth: 1 },
+  });
+  kernel.prompt('s1', 'help');
+  kernel.run();
+  t.equal(finals(kernel).length, 2);
+  t.equal(kernel.views('llm.v1.request.generate.offline').length, 1);
+  t.same(openTurns(kernel), []);
+});
+
+test('a restart that is announced after the turn went on, it does not stop the turn again', async (t) => {
+  const kernel = await bootScripted(
+    [{ TextDelta: 'a' }, { TextDelta: 'b' }, { TextDelta: 'c' }],
+    [{ TextDelta: 'again' }],
+  );
+  kernel.crashNext({ capsule: 'react', topic: 'llm.v1.stream.scripted', at: { call: 'astrid_ipc_publish', nth: 1 } });
+  kernel.prompt('s1', 'go');
+  kernel.run();
+  t.equal(kernel.capsule('react').starts, 2);
+  for (let tick = 0; tick < 5; tick++) {
+    kernel.tick(5000, 's1');
+    kernel.run();
+  }
+  t.equal(finals(kernel).length, 0, 'the second answer is still listened to');
+  t.equal(kernel.views('llm.v1.request.generate.scripted').length, 2);
+});
 
 test('the agent, killed between two messages, the turn goes on as if nothing had happened', async (t) => {
   const kernel = await boot();

@@ -221,8 +221,14 @@ test('any words at all, the same decision twice, in little time, and never more 
 test('patterns, sentences made to be slow, answered all the same', async (t) => {
   const nasty = ['to ', 'with ', ' ', ', ', 'please ', 'in ', 'then ', '“', "'", ' for me', '.!', 'the '];
   for (const piece of nasty) {
-    for (const start of ['replace a ', 'write ', 'search for ', '', 'list ']) {
-      const words = start + piece.repeat(2000 / piece.length);
+    for (const [start, end] of [
+      ['replace a ', ''],
+      ['write ', ' x'],
+      ['search for ', ' !x'],
+      ['', ''],
+      ['list', 'x'],
+    ] as const) {
+      const words = `${start}${piece.repeat(1900 / piece.length)}${end}`;
       t.ok((await decide(words)).kind, JSON.stringify(words.slice(0, 20)));
     }
   }

@@ -5,6 +5,7 @@ import { type Test, test } from 'tap';
 import { CONTROL_PROTOCOL } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { ControlClient, readWireFault } from '../../cli/client.js';
+import { EventStream } from '../../cli/event-stream.js';
 import { openHome, openOrMakeHome, resolveHome } from '../../cli/home.js';
 import { type FakeScript, FakeSupervisor, makeHome, startFake } from '../kit/fake-supervisor.js';
 
@@ -218,4 +219,20 @@ test('an error of a frame, of any shape, becomes a Fault of the closed list', as
   t.match(readWireFault({ code: 'denied_by_newer', message: 'x' }), { code: 'internal', message: 'x' });
   t.match(readWireFault({ code: 'not_found', message: 'x', field: 'id' }), { code: 'not_found', field: 'id' });
   t.match(readWireFault('what'), { code: 'internal' });
+});
+
+test('a stream, a reader that never reads, is ended with a fault instead of growing without bound', async (t) => {
+  const stream = new EventStream();
+  let told = 0;
+  stream.onCancel(() => {
+    told += 1;
+  });
+  for (let i = 0; i < 70_000; i += 1) stream.push(i);
+  const seen: unknown[] = [];
+  const reading = async () => {
+    for await (const event of stream) seen.push(event);
+  };
+  await t.rejects(reading(), { code: 'rate_limited' });
+  t.equal(seen.length, 65_536);
+  t.equal(told, 1, 'the supervisor was told once');
 });

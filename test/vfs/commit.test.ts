@@ -1,4 +1,16 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { commitOverlay } from '../../supervisor/vfs/commit.js';
@@ -78,13 +90,10 @@ test('commit and rollback of some paths leave the other changes in the overlay',
   t.same((await rollbackOverlay(files.overlay, ['gone/y', 'a.txt'])).rolledBack, ['a.txt', 'gone/y']);
   t.equal(await guest.read('a.txt'), 'one');
   t.same(await guest.readdir('gone'), ['y'], 'one file of a deleted directory came back, and the directory with it');
-  t.same((await diffOverlay(files.overlay)).map(({ path }) => path), [
-    'd/b.txt',
-    'was-dir',
-    'was-dir/f',
-    'was-file',
-    'was-file/in',
-  ]);
+  t.same(
+    (await diffOverlay(files.overlay)).map(({ path }) => path),
+    ['d/b.txt', 'was-dir', 'was-dir/f', 'was-file', 'was-file/in'],
+  );
   t.equal(await codeOf(commitOverlay(files.overlay, ['home://x'])), 'invalid_argument');
   t.equal(await codeOf(commitOverlay(files.overlay, ['../x'])), 'escapes_root');
   t.same(await commitOverlay(files.overlay, ['no/such']), { committed: [], conflicts: [] });
@@ -155,7 +164,13 @@ test('a file that the user added to a directory which the session deleted and ma
 });
 
 test('a change that somebody else made as well, or a touch, is no conflict', async (t) => {
-  const { files, guest, workspace } = await openSession(t, { same: 'a', touched: 'b', moded: 'c', gone: 'd', 'dir/f': 'e' });
+  const { files, guest, workspace } = await openSession(t, {
+    same: 'a',
+    touched: 'b',
+    moded: 'c',
+    gone: 'd',
+    'dir/f': 'e',
+  });
   for (const name of ['same', 'touched', 'moded']) await guest.write(name, 'new');
   await guest.unlink('gone');
   await guest.write('newdir/f', 'x');
@@ -180,7 +195,13 @@ test('a file too large to hash is compared by its times and its inode', async (t
 });
 
 test('modes and links survive a commit; set-user-id does not', async (t) => {
-  const { files, guest, workspace } = await openSession(t, { tool: 'x', suid: 'x', 'ro/f': 'x', link: '-> tool', old: '-> gone' });
+  const { files, guest, workspace } = await openSession(t, {
+    tool: 'x',
+    suid: 'x',
+    'ro/f': 'x',
+    link: '-> tool',
+    old: '-> gone',
+  });
   chmodSync(join(workspace, 'tool'), 0o750);
   chmodSync(join(workspace, 'suid'), 0o4755);
   await guest.write('link', 'through');

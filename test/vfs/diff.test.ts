@@ -13,26 +13,38 @@ function linesOf(count: number, prefix: string): string {
 }
 
 test('a diff lists additions, changes, deletions and directories, sorted by path', async (t) => {
-  const { guest, files } = await openSession(t, { 'a.txt': 'one\ntwo\n', 'd/x': 'x\n', 'd/y': 'y\n', b: 'same\n', z: 'z\n' });
+  const { guest, files } = await openSession(t, {
+    'a.txt': 'one\ntwo\n',
+    'd/x': 'x\n',
+    'd/y': 'y\n',
+    b: 'same\n',
+    z: 'z\n',
+  });
   await guest.write('a.txt', 'one\n2\n');
   await guest.write('new/f', 'fresh');
   await guest.write('b', 'same\n');
   await guest.unlink('z');
   for (const path of ['d/x', 'd/y', 'd']) await guest.unlink(path);
   const rows = await diffOverlay(files.overlay);
-  t.same(rows.map(({ path, kind, bytes }) => [path, kind, bytes]), [
-    ['a.txt', 'modified', 6],
-    ['d', 'deleted', 0],
-    ['d/x', 'deleted', 2],
-    ['d/y', 'deleted', 2],
-    ['new', 'directory', 0],
-    ['new/f', 'added', 5],
-    ['z', 'deleted', 2],
-  ]);
+  t.same(
+    rows.map(({ path, kind, bytes }) => [path, kind, bytes]),
+    [
+      ['a.txt', 'modified', 6],
+      ['d', 'deleted', 0],
+      ['d/x', 'deleted', 2],
+      ['d/y', 'deleted', 2],
+      ['new', 'directory', 0],
+      ['new/f', 'added', 5],
+      ['z', 'deleted', 2],
+    ],
+  );
   t.equal(rows[0]?.unified, '--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n');
   t.equal(rows[5]?.unified, '--- /dev/null\n+++ b/new/f\n@@ -0,0 +1,1 @@\n+fresh\n\\ No newline at end of file\n');
   t.equal(rows[6]?.unified, '--- a/z\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-z\n');
-  t.same((await diffOverlay(files.overlay, ['new', 'z'])).map(({ path }) => path), ['new', 'new/f', 'z']);
+  t.same(
+    (await diffOverlay(files.overlay, ['new', 'z'])).map(({ path }) => path),
+    ['new', 'new/f', 'z'],
+  );
   t.equal(await codeOf(diffOverlay(files.overlay, ['tmp://x'])), 'invalid_argument');
 });
 
@@ -56,17 +68,31 @@ test('binary, large and special files have a row and no text', async (t) => {
 });
 
 test('the diffs of a session, put together and given to patch, make the workspace what the session sees', async (t) => {
-  const { guest, files, workspace, dir } = await openSession(t, { 'd/f': linesOf(60, 'l'), gone: 'x\n', nonl: 'a' });
+  const tree = { 'd/f': linesOf(60, 'l'), gone: 'x\n', nonl: 'a', 'd/all': linesOf(600, 'l') };
+  const long = { 'd/long': linesOf(30_000, 'l'), 'd/end': linesOf(30_000, 'l'), 'd/none': linesOf(30_000, 'l') };
+  const { guest, files, workspace, dir } = await openSession(t, { ...tree, ...long });
   await guest.write('d/f', linesOf(60, 'l').replace('l3\n', 'three\n').replace('l50\n', ''));
   await guest.unlink('gone');
   await guest.write('nonl', 'a\nb');
+  await guest.write('d/long', linesOf(30_000, 'l').replace('l15000\n', 'changed\nand more\n'));
+  await guest.write('d/end', linesOf(30_000, 'l').slice(0, -1));
+  await guest.write('d/none', '');
+  await guest.write('d/all', linesOf(600, 'other '));
   await guest.write('odd "name"\twith\nnewline', 'text\n');
   const seen = await guest.tree();
   const rows = await diffOverlay(files.overlay);
+  t.ok(
+    (rows.find(({ path }) => path === 'd/long')?.unified ?? '').split('\n').length < 15,
+    'a long file shows its edit only',
+  );
   const copy = join(dir, 'copy');
   cpSync(workspace, copy, { recursive: true });
   const input = rows.map(({ unified }) => unified ?? '').join('');
-  const patched = spawnSync('git', ['apply', '--unidiff-zero', '-p1', '-'], { cwd: copy, input, env: { PATH: process.env['PATH'] } });
+  const patched = spawnSync('git', ['apply', '--unidiff-zero', '-p1', '-'], {
+    cwd: copy,
+    input,
+    env: { PATH: process.env['PATH'] },
+  });
   if (patched.error !== undefined) return t.pass('skipped: no git here');
   t.equal(String(patched.stderr), '');
   t.same(diskTree(copy), seen);
@@ -92,11 +118,7 @@ test('a preview says what a write would do, before it is done', async (t) => {
   const session = await openSession(t, { 'a.txt': 'one\ntwo\n', 'dir/x': '' });
   const { workspace, guest } = session;
   symlinkSync('a.txt', join(workspace, 'link'));
-  t.same(await preview(session, 'new/f', 'hello\n'), [
-    'new file cwd://new/f, 6 bytes',
-    '@@ -0,0 +1,1 @@',
-    '+hello',
-  ]);
+  t.same(await preview(session, 'new/f', 'hello\n'), ['new file cwd://new/f, 6 bytes', '@@ -0,0 +1,1 @@', '+hello']);
   t.same(await preview(session, 'a.txt', 'one\n2\n'), [
     'replaces cwd://a.txt: 8 bytes become 6 bytes',
     '@@ -1,2 +1,2 @@',

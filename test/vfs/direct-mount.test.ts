@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { ENTRY_BYTES, measureTreeBytes, StorageQuota } from '../../supervisor/vfs/quota.js';
-import { codeOf, Guest, makePlace, openSession } from './session-fixture.js';
 import { openSessionFiles } from '../../supervisor/vfs/session-files.js';
+import { codeOf, Guest, makePlace, openSession } from './session-fixture.js';
 
 test('home and tmp, written by a guest, change on disk at once', async (t) => {
   const { guest, options } = await openSession(t);

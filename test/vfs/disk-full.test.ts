@@ -25,7 +25,13 @@ test('a disk that is full, of overlay and home, refuses writes with no_space and
   if (disk === null) return t.pass('skipped: mounting needs root');
   const place = makePlace(t, { 'a.txt': 'one', 'd/b.txt': 'two' });
   const quota = new StorageQuota(1e9);
-  const options = { ...place.options, stateDir: join(disk, 'state'), homeDir: join(disk, 'home'), tmpDir: join(disk, 'tmp'), quota };
+  const options = {
+    ...place.options,
+    stateDir: join(disk, 'state'),
+    homeDir: join(disk, 'home'),
+    tmpDir: join(disk, 'tmp'),
+    quota,
+  };
   const files = await openSessionFiles(options);
   const guest = new Guest(files);
   await guest.write('a.txt', 'kept');

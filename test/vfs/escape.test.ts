@@ -79,7 +79,11 @@ test('links that stay inside are followed, in a directory part and at the end, a
     t.equal(await guest.read(`${root}real/none`), 'made');
   }
   const links = readdirSync(join(options.stateDir, 'upper'), { recursive: true, withFileTypes: true });
-  t.same(links.filter((row) => row.isSymbolicLink()), [], 'the upper layer holds no link');
+  t.same(
+    links.filter((row) => row.isSymbolicLink()),
+    [],
+    'the upper layer holds no link',
+  );
 });
 
 test('loops and long chains of links end with one error', async (t) => {
@@ -148,7 +152,19 @@ test('pipes, devices and sockets are shown, and never opened', async (t) => {
 
 test('names that other systems treat specially are ordinary names', async (t) => {
   const { guest, files, workspace } = await openSession(t, { 'keep.txt': 'k' });
-  const names = ['.wh.keep.txt', '.wh..wh..opq', 'a\nb', 'tab\there', ' lead', 'trail. ', 'a\\b', '\u202eevil', '~', '-rf', '*'];
+  const names = [
+    '.wh.keep.txt',
+    '.wh..wh..opq',
+    'a\nb',
+    'tab\there',
+    ' lead',
+    'trail. ',
+    'a\\b',
+    '\u202eevil',
+    '~',
+    '-rf',
+    '*',
+  ];
   for (const name of names) await guest.write(name, name);
   t.same(await guest.readdir(''), [...names, 'keep.txt'].sort());
   for (const name of names) t.equal(await guest.read(name), name);
@@ -178,7 +194,10 @@ test('a commit whose parent directory was swapped for a link, is a conflict and 
   await guest.write('d/more/deep', 'new');
   await guest.unlink('d/gone');
   await guest.write('e/f', 'new');
-  for (const [name, target] of [['d', '../outside'], ['e', 'd.real']] as const) {
+  for (const [name, target] of [
+    ['d', '../outside'],
+    ['e', 'd.real'],
+  ] as const) {
     spawnSync('mv', [join(workspace, name), join(workspace, `${name}.real`)]);
     symlinkSync(target, join(workspace, name));
   }

@@ -61,20 +61,24 @@ class Model {
   }
 }
 
-const path = fc
-  .array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 3 })
-  .map((names) => names.join('/'));
+const path = fc.array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 3 }).map((names) => names.join('/'));
 const content = fc.constantFrom('', '1', '22', 'line\n');
 const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ op: fc.constant('write' as const), path, content }) },
   { weight: 5, arbitrary: fc.record({ op: fc.constantFrom('unlink' as const, 'mkdir' as const), path }) },
   { weight: 4, arbitrary: fc.record({ op: fc.constantFrom('clear' as const, 'remake' as const), path }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('commit' as const, 'rollback' as const, 'reopen' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constantFrom('commit' as const, 'rollback' as const, 'reopen' as const) }),
+  },
 );
 const files = fc.dictionary(path, content, { maxKeys: 5 });
 
 /** `clear` removes what a path holds, and the path, one entry after the other; `remake` then makes a directory of it. */
-function callsOf(one: Extract<Step, { path: string }>, model: Model): readonly (readonly ['unlink' | 'mkdir', string])[] {
+function callsOf(
+  one: Extract<Step, { path: string }>,
+  model: Model,
+): readonly (readonly ['unlink' | 'mkdir', string])[] {
   if (one.op === 'unlink' || one.op === 'mkdir') return [[one.op, one.path]];
   const below = [...model.entries.keys()].filter((path) => path.startsWith(`${one.path}/`)).sort();
   const unlinks = [...below.reverse(), one.path].map((path) => ['unlink', path] as const);

@@ -1,11 +1,20 @@
-import { chmodSync, existsSync, linkSync, lstatSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { LIMITS } from '../../abi/limits.js';
 import { Overlay } from '../../supervisor/vfs/overlay.js';
 import { StorageQuota } from '../../supervisor/vfs/quota.js';
 import { openSessionFiles } from '../../supervisor/vfs/session-files.js';
-import { codeOf, diskTree, Guest, makePlace, openSession } from './session-fixture.js';
+import { codeOf, diskTree, Guest, makePlace, openSession, plant } from './session-fixture.js';
 
 test('an untouched workspace, seen through the overlay, is itself', async (t) => {
   const { guest } = await openSession(t, { 'a.txt': 'one', 'd/b.txt': 'two', 'empty/': '' });
@@ -209,8 +218,9 @@ test('a guard, given a path through a link, is told where it leads before anythi
 });
 
 test('the home of the system, when the workspace holds it, is out of reach by any name', async (t) => {
-  const place = makePlace(t, { '.astrid/keys/audit.key': 'KEY', 'link': '-> .astrid/keys', 'a.txt': 'one' });
-  const protectedDirs = [join(place.workspace, '.astrid')];
+  const place = makePlace(t, { '.astrid/keys/audit.key': 'KEY', link: '-> .astrid/keys', 'a.txt': 'one' });
+  plant(place.options.homeDir, { '.local/capsules/other/meta.json': '{}' });
+  const protectedDirs = [join(place.workspace, '.astrid'), join(place.options.homeDir, '.local/capsules')];
   const files = await openSessionFiles({ ...place.options, protectedDirs });
   const guest = new Guest(files);
   for (const path of ['.astrid', '.astrid/keys/audit.key', 'link/audit.key', 'x/../.astrid/keys']) {
@@ -219,6 +229,8 @@ test('the home of the system, when the workspace holds it, is out of reach by an
     t.equal(await codeOf(guest.exists(path)), 'policy_denied', path);
   }
   t.equal(await codeOf(guest.unlink('.astrid')), 'policy_denied');
+  t.equal(await codeOf(guest.write('home://.local/capsules/other/meta.json', 'x')), 'policy_denied');
+  t.equal(await codeOf(guest.mkdir('home://.local/capsules/mine')), 'policy_denied');
   t.equal(await guest.read('a.txt'), 'one');
   await files.close();
   for (const inside of ['.astrid', '.astrid/keys']) {

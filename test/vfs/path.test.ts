@@ -51,7 +51,16 @@ test('a guest path, in every form of the reference, names a root and the compone
 });
 
 test('a path that would leave its root, or that no file system takes, is refused with a code', (t) => {
-  for (const text of ['..', '../x', 'a/../..', 'a/./../..', 'a/../../etc/x', 'cwd://../x', 'home://..', '/tmp/../etc']) {
+  for (const text of [
+    '..',
+    '../x',
+    'a/../..',
+    'a/./../..',
+    'a/../../etc/x',
+    'cwd://../x',
+    'home://..',
+    '/tmp/../etc',
+  ]) {
     t.equal(refusalOf(text), 'escapes_root', text);
   }
   t.equal(refusalOf('a\0b'), 'invalid_argument', 'NUL');

@@ -33,7 +33,9 @@ const SWAPPER = `
 `;
 
 async function startSwapping(t: Test, dir: string, name: string): Promise<void> {
-  const child: ChildProcess = spawn(process.execPath, ['-e', SWAPPER, dir, name], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child: ChildProcess = spawn(process.execPath, ['-e', SWAPPER, dir, name], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const exited = once(child, 'exit');
   t.teardown(async () => {
     child.stdin?.end();

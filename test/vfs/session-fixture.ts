@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Test } from 'tap';
@@ -167,7 +176,11 @@ export function diskTree(root: string): Record<string, string> {
         found[`${path}/`] = '';
         visit(`${path}/`);
       } else {
-        found[path] = row.isFile() ? readFileSync(join(root, path), 'utf8') : row.isCharacterDevice() ? '(device)' : '(other)';
+        found[path] = row.isFile()
+          ? readFileSync(join(root, path), 'utf8')
+          : row.isCharacterDevice()
+            ? '(device)'
+            : '(other)';
       }
     }
   };
