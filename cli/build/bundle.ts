@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { type BuildOptions, type BuildResult, build, type Message, type OutputFile, stop } from 'esbuild';
 import { Fault } from '../../abi/errno.js';
 import { syscallByName } from '../../abi/table.js';
@@ -8,6 +8,7 @@ import { SCRIPT_FILE } from './adaptor-layout.js';
 import { refuseNode, resolveSdk, SDK_NAMESPACE } from './bundle-plugins.js';
 
 const ERRORS_SHOWN_MAX = 10;
+const UNRESOLVED = /^Could not resolve|is a module of Node|the SDK has no/;
 const CALL_LITERAL = /["'`](astrid_[a-z0-9_]+)["'`]/g;
 
 export interface Bundle {
@@ -111,30 +112,29 @@ async function runBundler(entry: string, sdkDir: string, base: string, minify: b
   try {
     return await build(options);
   } catch (error) {
-    throw asBundleFault(error);
+    throw asBundleFault(error, base, dirname(entry));
   }
 }
 
-function asBundleFault(error: unknown): unknown {
+function asBundleFault(error: unknown, base: string, directory: string): unknown {
   const messages = (error as { errors?: Message[] }).errors;
   if (!Array.isArray(messages) || messages.length === 0) return error;
-  const lines = messages.slice(0, ERRORS_SHOWN_MAX).map(formatMessage);
-  const left = messages.length - lines.length;
-  if (left > 0) lines.push(`and ${left} more`);
-  const unresolved = messages.some((message) =>
-    /^Could not resolve|is a module of Node|the SDK has no/.test(message.text),
-  );
-  const place = messages[0]?.location;
-  return new Fault(unresolved ? 'not_found' : 'invalid_argument', lines.join('\n'), {
-    field: place ? `${place.file}:${place.line}:${place.column + 1}` : 'entry',
-    cause: error,
+  const shown = messages.slice(0, ERRORS_SHOWN_MAX).map((message) => {
+    const place = placeOf(message, base, directory);
+    return { place, text: place === null ? message.text : `${place}: ${message.text}` };
   });
+  const lines = shown.map((line) => line.text);
+  if (messages.length > shown.length) lines.push(`and ${messages.length - shown.length} more`);
+  const code = messages.some((message) => UNRESOLVED.test(message.text)) ? 'not_found' : 'invalid_argument';
+  return new Fault(code, lines.join('\n'), { field: shown[0]?.place ?? 'entry', cause: error });
 }
 
-function formatMessage({ location, text, notes }: Message): string {
-  const place = location ? `${location.file}:${location.line}:${location.column + 1}: ` : '';
-  const hint = notes.find((note) => note.location === null && note.text !== '');
-  return hint === undefined ? place + text : `${place}${text} (${hint.text})`;
+/** File, line and column, counted from 1; the file as seen from the entry, as in stack traces. */
+function placeOf({ location }: Message, base: string, directory: string): string | null {
+  if (location === null) return null;
+  const isOnDisk = location.namespace === '' || location.namespace === 'file';
+  const file = isOnDisk ? relative(directory, resolve(base, location.file)).split(sep).join('/') : location.file;
+  return `${file}:${location.line}:${location.column + 1}`;
 }
 
 function textOf(files: readonly OutputFile[] | undefined, name: string): string {

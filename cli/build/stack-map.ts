@@ -50,13 +50,18 @@ export function firstPlace(stack: string, sourceMap: string): SourcePlace | null
   return null;
 }
 
+/**
+ * QuickJS counts columns from 1, and for the call of a plain name it gives the token before the name: in `a;f()` the
+ * semicolon, which belongs to the statement before. The script has no spaces, so the character after the position is
+ * the name in that case, and still the same token in the others.
+ */
 function findPlace(map: DecodedMap, line: number, column: number): SourcePlace | null {
   const segments = map.lines[line - 1] ?? [];
   let low = 0;
   let high = segments.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((segments[middle]?.column ?? 0) <= column - 1) low = middle + 1;
+    if ((segments[middle]?.column ?? 0) <= column) low = middle + 1;
     else high = middle;
   }
   const segment = segments[low - 1];

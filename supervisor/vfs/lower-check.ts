@@ -12,12 +12,6 @@ import type { HeldEntry } from './held-dir.js';
  */
 export type LowerVerdict = 'free' | 'same' | 'done' | 'conflict';
 
-export interface LowerState {
-  readonly verdict: LowerVerdict;
-  /** What is there now; owned by the caller's scope of handles. */
-  readonly now: HeldEntry | null;
-}
-
 /** Judges a lower entry that is to be removed or to make room for a directory. */
 export async function judgeRemoval(
   base: Base | undefined,

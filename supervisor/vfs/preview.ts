@@ -1,9 +1,11 @@
 import type { Mount } from './mount.js';
 import { escapeUnprintable, type GuestPath } from './path.js';
-import { DIFF_TEXT_BYTES_MAX, decodeText, unifiedDiff } from './text-diff.js';
+import { decodeText, unifiedDiff } from './text-diff.js';
 
 export const PREVIEW_LINES_MAX = 40;
 export const PREVIEW_LINE_CHARS_MAX = 200;
+/** A guest decides when a preview is made, so its work is bounded more tightly than that of a diff. */
+const PREVIEW_TEXT_BYTES_MAX = 256 * 1024;
 
 /**
  * What a write would do, in lines a person can judge before answering an approval: what is there now, both sizes, and
@@ -21,17 +23,15 @@ export async function previewWrite(mount: Mount, path: GuestPath, content: Uint8
   const { size, isDir } = await mount.stat(path.segments);
   if (isDir) return [...lines, `${resolved.display} is a directory; the write would fail`];
   lines.push(`replaces ${resolved.display}: ${countBytes(size)} become ${countBytes(content.length)}`);
-  if (size > DIFF_TEXT_BYTES_MAX) return [...lines, 'the present content is too large to compare'];
+  if (size > PREVIEW_TEXT_BYTES_MAX) return [...lines, 'the present content is too large to compare'];
   return [...lines, ...previewText(resolved, await mount.readFile(path.segments), content)];
 }
 
 function previewText(path: GuestPath, before: Uint8Array | null, content: Uint8Array): string[] {
+  if (content.length > PREVIEW_TEXT_BYTES_MAX) return ['the new content is too large to show'];
   const after = decodeText(content);
   const old = before === null ? '' : decodeText(before);
-  if (after === null || old === null) {
-    const why = content.length > DIFF_TEXT_BYTES_MAX ? 'the new content is too large to show' : 'binary content';
-    return [why];
-  }
+  if (after === null || old === null) return ['binary content'];
   if (before !== null && old === after) return ['the content stays the same'];
   // The two header lines name the path again.
   const lines = unifiedDiff(path.segments.join('/'), before === null ? null : old, after)

@@ -1,6 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, type StdioOptions, spawn } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { decodeEntry } from '../../abi/audit/entry.js';
 import { RECORD } from '../../abi/audit/segment.js';
@@ -80,6 +82,18 @@ test('killed with SIGKILL in a storm of appends, again and again, everything ack
   );
 });
 
+/** Through `env -i`: the test runner loads code into Node's children that ends them on the very signal this test causes. */
+function spawnBare(paths: Paths): AuditorProcess {
+  const main = fileURLToPath(new URL('../../supervisor/auditor/main.js', import.meta.url));
+  const options = ['--log-dir', paths.logDir, '--key', paths.keyPath, '--pub', paths.pubPath, '--origin', paths.origin];
+  const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', 'pipe'];
+  const child = spawn('env', ['-i', process.execPath, main, ...options], { stdio });
+  const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  return { pid: child.pid ?? 0, channel: child.stdio[3] as Duplex, kill: () => void child.kill('SIGKILL'), exited };
+}
+
 const prlimit = ((): boolean => {
   try {
     execFileSync('prlimit', ['--version']);
@@ -94,7 +108,7 @@ test('a disk that is full refuses appends, and takes them and the kept records a
   skip: !prlimit && 'no prlimit',
 }, async (t) => {
   const paths = pathsBelow(t.testdir());
-  const client = makeClient(paths);
+  const client = makeClient(paths, { spawn: () => spawnBare(paths) });
   await client.start();
   for (let number = 0; number < 5; number += 1) await client.append(makeEvent(number));
   const { pid } = client;

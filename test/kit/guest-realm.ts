@@ -10,8 +10,10 @@ interface Port {
   random: (size: number) => Buffer;
   now: () => number;
   print: (text: string) => void;
-  encode: (text: string) => Buffer;
-  decode: (bytes: Uint8Array) => string;
+  fromBase64: (text: string) => Buffer;
+  toBase64: (bytes: Uint8Array) => string;
+  atob: (text: string) => string;
+  btoa: (text: string) => string;
   entry: string;
   input: Buffer;
   outcome: { output?: Uint8Array; failure?: string } | null;
@@ -26,8 +28,12 @@ const ADAPTOR = `
     for (const arg of args) if (!(arg instanceof Uint8Array)) throw new TypeError(name + ' takes Uint8Arrays');
     return own(port.host(name, args));
   };
-  globalThis.__astrid_env = { now: () => port.now(), random: (size) => own(port.random(size)), print: (text) => port.print(text),
-    encodeUtf8: (text) => own(port.encode(text)), decodeUtf8: (bytes) => port.decode(bytes) };
+  globalThis.__astrid_env = { now: () => port.now(), random: (size) => own(port.random(size)), print: (text) => port.print(text) };
+  // Built-ins that QuickJS has and this engine has not yet.
+  Uint8Array.fromBase64 = (text) => own(port.fromBase64(text));
+  Uint8Array.prototype.toBase64 = function () { return port.toBase64(this); };
+  globalThis.atob = (text) => port.atob(text);
+  globalThis.btoa = (text) => port.btoa(text);
   const enter = () => {
     const succeed = (output) => { port.outcome = { output }; };
     const fail = (error) => { port.outcome = { failure: String((error && error.stack) || error) }; };
@@ -78,10 +84,22 @@ export class GuestRealm implements Realm {
       );
     };
     const print = () => undefined;
-    const encode = (text: string) => Buffer.from(text, 'utf8');
-    const decode = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8');
+    const fromBase64 = (text: string) => Buffer.from(text, 'base64');
+    const toBase64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
     const input = Buffer.alloc(0);
-    this.#port = { host: checked, random, now: options.now, print, encode, decode, entry: '', input, outcome: null };
+    this.#port = {
+      host: checked,
+      random,
+      now: options.now,
+      print,
+      fromBase64,
+      toBase64,
+      atob,
+      btoa,
+      entry: '',
+      input,
+      outcome: null,
+    };
     this.#context = createContext({ __port: this.#port }, { microtaskMode: 'afterEvaluate' });
     runInContext(`(() => {${ADAPTOR}})()`, this.#context);
     runInContext(script, this.#context);

@@ -37,12 +37,14 @@ export interface SupervisorOptions {
   /** True: the five capsules of the system, too. */
   readonly realBuiltins?: boolean;
   readonly config?: string;
+  /** An existing empty directory for everything; otherwise a temporary one. */
+  readonly root?: string;
   readonly files?: Readonly<Record<string, string>>;
 }
 
 /** A real supervisor in a process of its own, over a home of its own. */
 export async function startSupervisor(options: SupervisorOptions = {}): Promise<RealSupervisor> {
-  const root = mkdtempSync(join(tmpdir(), 'astrid-'));
+  const root = options.root ?? mkdtempSync(join(tmpdir(), 'astrid-'));
   const home = join(root, 'home');
   const workspace = join(root, 'work');
   for (const path of [home, join(home, 'etc'), workspace]) {
@@ -60,7 +62,7 @@ export async function startSupervisor(options: SupervisorOptions = {}): Promise<
   }
   await installGuests(home, options.installed ?? {});
   try {
-    return await launch({ root, home, workspace, builtins });
+    return await launch({ root, home, workspace, builtins, keepRoot: options.root !== undefined });
   } catch (error) {
     rmSync(root, { recursive: true, force: true });
     throw error;
@@ -91,6 +93,7 @@ interface Places {
   readonly home: string;
   readonly workspace: string;
   readonly builtins: string;
+  readonly keepRoot: boolean;
 }
 
 async function launch(places: Places): Promise<RealSupervisor> {
@@ -142,7 +145,7 @@ async function launch(places: Places): Promise<RealSupervisor> {
     again: () => launch(places),
     end: async () => {
       await kill('SIGTERM');
-      rmSync(root, { recursive: true, force: true });
+      if (!places.keepRoot) rmSync(root, { recursive: true, force: true });
     },
   };
 }

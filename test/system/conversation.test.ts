@@ -97,7 +97,10 @@ test('capsules are killed one after the other and the conversation goes on', asy
     t.not(after.pid, before.pid);
   }
   const rows = (await client.request('ps', {})) as ProcessRow[];
-  t.same(rows.filter(({ state }) => state === 'failed' || state === 'stopped'), []);
+  t.same(
+    rows.filter(({ state }) => state === 'failed' || state === 'stopped'),
+    [],
+  );
 });
 
 test('killed with SIGKILL the supervisor comes back with its sessions, its history and the uncommitted change', async (t) => {

@@ -133,6 +133,7 @@ test('a preview says what a write would do, before it is done', async (t) => {
   ]);
   t.same(await preview(session, 'dir', 'x'), ['cwd://dir is a directory; the write would fail']);
   t.same((await preview(session, 'bin', Buffer.from([0, 1, 2])))[1], 'binary content');
+  t.same((await preview(session, 'big', '\n'.repeat(300_000)))[1], 'the new content is too large to show');
   await guest.write('home://h', 'x');
   t.same(await preview(session, 'home://h', 'y'), [
     'replaces home://h: 1 byte become 1 byte',

@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'tap';
+import type { DiffRow, StatusResult } from '../../abi/control.js';
+import { converse } from '../kit/conversation.js';
+import { startSupervisor } from '../kit/real-supervisor.js';
+
+const MIB = 1024 * 1024;
+const isRoot = process.getuid?.() === 0;
+
+/** Writes until nothing more fits, in ever smaller pieces. */
+function fillDisk(path: string): void {
+  const file = openSync(path, 'a');
+  for (let bytes = MIB; bytes >= 1; ) {
+    try {
+      writeSync(file, Buffer.alloc(bytes));
+    } catch (error) {
+      if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOSPC') throw error;
+      bytes = Math.floor(bytes / 4);
+    }
+  }
+  closeSync(file);
+}
+
+test('on a full disk actions are refused with a clear code, nothing is lost, and all goes on when there is room', {
+  skip: !isRoot && 'mounting a small file system needs root',
+}, async (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'astrid-small-'));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=96m,mode=0700', 'tmpfs', place]);
+  t.teardown(() => {
+    execFileSync('umount', ['-l', place]);
+    rmSync(place, { recursive: true, force: true });
+  });
+  const supervisor = await startSupervisor({ realBuiltins: true, files: { 'a.txt': 'a\n' }, root: place });
+  t.teardown(supervisor.end);
+  const client = await supervisor.connect();
+  t.teardown(() => client.close());
+  const person = await converse(client, supervisor.workspace, { mode: 'yolo' });
+  t.equal((await person.say('write "before" to before.txt')).outcome, 'ok');
+
+  const ballast = join(place, 'ballast');
+  fillDisk(ballast);
+  const refused = await person.say('write "during" to during.txt');
+  t.match(refused.text, /could not write.*(audit_unavailable|no_space)/, 'no success is claimed');
+  const { auditor } = (await client.request('status', {})) as StatusResult;
+  t.ok(auditor.treeSize > 0, 'and the supervisor answers');
+
+  unlinkSync(ballast);
+  let after = '';
+  while (after !== 'ok') {
+    const turn = await person.say('write "after" to after.txt').catch(() => null);
+    after = turn?.outcome ?? '';
+  }
+  const diff = (await client.request('overlay.diff', { session: person.session })) as DiffRow[];
+  t.ok(diff.some(({ path }) => path === 'before.txt') && diff.some(({ path }) => path === 'after.txt'));
+});
