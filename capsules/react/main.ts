@@ -74,7 +74,7 @@ defineCapsule({
       // Answered, not thrown: whoever sent the prompt waits for words.
       if (!SESSION_ID.test(session_id)) respond(session_id.slice(0, 64), BAD_SESSION, true);
       else if (isCancel(text, context)) handleCancel(session_id);
-      else handlePrompt(session_id, text);
+      else handlePrompt(session_id, text, context);
     }),
 
     handle_llm_stream: on(streamSchema, ({ request_id, event }) => {

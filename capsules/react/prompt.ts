@@ -11,13 +11,15 @@ import { isOverdue } from './watchdog.js';
 
 /** Characters of one prompt: it becomes one KV value and one message. */
 const PROMPT_CHARS_MAX = 250_000;
+const CONTEXT_CHARS_MAX = 1000;
 
 /** A prompt from a client. One turn at a time per session; sessions do not wait for each other. */
-export function handlePrompt(sessionId: string, text: string): void {
+export function handlePrompt(sessionId: string, text: string, context: unknown): void {
   const open = loadTurn(sessionId);
   if (open !== undefined && !giveUp(open)) {
     // Not final: the client that waits for the running turn must not take this for its answer.
-    ipc.publish('agent.v1.turn.rejected', { session_id: sessionId, reason: 'already_running', running: open.id });
+    const rejected = { session_id: sessionId, reason: 'already_running', running: open.id };
+    ipc.publish('agent.v1.turn.rejected', { ...rejected, ...echoContext(context) });
     respond(sessionId, 'A turn is already running in this session; wait for it or cancel it.', false);
     return;
   }
@@ -31,6 +33,11 @@ export function handlePrompt(sessionId: string, text: string): void {
     saveTurn(turn);
     beginTurn(turn);
   }
+}
+
+/** The prompt's own context, so that of several clients the right one knows that it is meant. */
+function echoContext(context: unknown): { context?: unknown } {
+  return context === undefined || JSON.stringify(context).length > CONTEXT_CHARS_MAX ? {} : { context };
 }
 
 /** Also where a turn goes on whose prompt was stored when this capsule was restarted. */

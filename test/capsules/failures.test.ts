@@ -347,9 +347,10 @@ test('cancel without a turn, nothing is said', async (t) => {
 test('a second prompt in a session that is busy, refused without ending the first', async (t) => {
   const kernel = await boot();
   kernel.prompt('s1', 'read a.txt');
-  kernel.prompt('s1', 'list');
+  kernel.prompt('s1', 'list', { prompt_id: 'mine' });
   kernel.run();
-  t.match(kernel.views('agent.v1.turn.rejected'), [{ session_id: 's1', reason: 'already_running' }]);
+  const rejected = { session_id: 's1', reason: 'already_running', context: { prompt_id: 'mine' } };
+  t.match(kernel.views('agent.v1.turn.rejected'), [rejected]);
   t.match(kernel.views<{ text: string; is_final: boolean }>('agent.v1.response')[0], {
     text: /already running/,
     is_final: false,

@@ -49,9 +49,9 @@ test('on a full disk actions are refused with a clear code, nothing is lost, and
 
   unlinkSync(ballast);
   let after = '';
-  while (after !== 'ok') {
+  while (!after.includes('Wrote')) {
     const turn = await person.say('write "after" to after.txt').catch(() => null);
-    after = turn?.outcome ?? '';
+    after = turn?.text ?? '';
   }
   const diff = (await client.request('overlay.diff', { session: person.session })) as DiffRow[];
   t.ok(diff.some(({ path }) => path === 'before.txt') && diff.some(({ path }) => path === 'after.txt'));
