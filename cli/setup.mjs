@@ -3,7 +3,6 @@
 //   node cli/setup.mjs build     builds what is stale
 //   import { launch }            what cli/astrid does: install, build, run
 
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -61,36 +60,45 @@ const SKIPPED_DIRECTORIES = new Set(['node_modules', 'dist', '.build', '.tap', '
 
 // ---------------------------------------------------------------------------------------------- what is stale
 
-/** Paths of all source files below the inputs, relative to the root and sorted, so that order never changes a hash. */
-function listSources(root, inputs) {
-  const found = [];
-  const visit = (relative) => {
-    const entries = readdirSync(join(root, relative), { withFileTypes: true });
-    for (const entry of entries) {
+/**
+ * Reads the tree: a function from an input to its source files with size and time. Each directory is read once per
+ * reader, however many steps it is an input of; this runs at every start.
+ */
+function makeTreeReader(root) {
+  const known = new Map();
+  const visit = (relative, found) => {
+    for (const entry of readdirSync(join(root, relative), { withFileTypes: true })) {
       const path = `${relative}/${entry.name}`;
       if (entry.isDirectory()) {
-        if (!SKIPPED_DIRECTORIES.has(entry.name)) visit(path);
+        if (!SKIPPED_DIRECTORIES.has(entry.name)) visit(path, found);
       } else if (SOURCE_FILE.test(entry.name)) {
-        found.push(path);
+        add(path, statSync(join(root, path)), found);
       }
     }
   };
-  for (const input of inputs) {
+  const add = (path, { size, mtimeMs }, found) => found.push({ path, size, mtimeMs });
+  return (input) => {
+    const seen = known.get(input);
+    if (seen !== undefined) return seen;
+    const found = [];
     const stat = statSync(join(root, input), { throwIfNoEntry: false });
-    if (stat?.isDirectory()) visit(input);
-    else if (stat !== undefined) found.push(input);
-  }
-  return found.sort();
+    if (stat?.isDirectory()) visit(input, found);
+    else if (stat !== undefined) add(input, stat, found);
+    known.set(input, found);
+    return found;
+  };
+}
+
+/** All source files of the inputs, once each and sorted, so that order never changes a hash. */
+function listSources(readTree, inputs) {
+  const byPath = new Map(inputs.flatMap(readTree).map((file) => [file.path, file]));
+  return [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** Size and time of each file: cheap to take, and enough to see that nothing was touched. */
-function takeFingerprint(root, paths) {
-  const hash = createHash('sha256');
-  for (const path of paths) {
-    const { size, mtimeMs } = statSync(join(root, path));
-    hash.update(`${path}\0${size}\0${mtimeMs}\0`);
-  }
-  return hash.digest('hex');
+function takeFingerprint(files) {
+  const text = files.map(({ path, size, mtimeMs }) => `${path}\0${size}\0${mtimeMs}\0`).join('');
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** Content of each file: what decides, since a checkout or a copy touches times without changing anything. */
@@ -122,13 +130,16 @@ function writeStamp(root, stamp) {
 }
 
 /** Null when the step is up to date, else what to stamp once it was run. Renews the cheap fingerprint on the way. */
-function examineStep(root, step, stamp) {
-  const paths = listSources(root, step.inputs);
-  const fingerprint = takeFingerprint(root, paths);
+function examineStep(root, step, stamp, readTree) {
+  const files = listSources(readTree, step.inputs);
+  const fingerprint = takeFingerprint(files);
   const known = stamp.steps[step.name];
   const hasOutput = existsSync(join(root, step.output));
   if (hasOutput && known?.fingerprint === fingerprint) return null;
-  const content = hashContent(root, paths);
+  const content = hashContent(
+    root,
+    files.map(({ path }) => path),
+  );
   if (hasOutput && known?.content === content) {
     known.fingerprint = fingerprint;
     stamp.touched = true;
@@ -145,7 +156,8 @@ function isInstalledPackage(root) {
 function isBuilt(root) {
   if (isInstalledPackage(root)) return true;
   const stamp = readStamp(root);
-  const stale = STEPS.some((step) => examineStep(root, step, stamp) !== null);
+  const readTree = makeTreeReader(root);
+  const stale = STEPS.some((step) => examineStep(root, step, stamp, readTree) !== null);
   if (!stale && stamp.touched) {
     delete stamp.touched;
     writeStamp(root, stamp);
@@ -229,9 +241,11 @@ export async function withBuildLock(root, work, onWait) {
 // ------------------------------------------------------------------------------------------------------ the steps
 
 /** Runs a program with its output on our standard error: standard output belongs to the command. */
-function runProgram(root, file, args, env = process.env) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { cwd: root, env, stdio: ['ignore', 2, 2] });
+async function runProgram(root, file, args) {
+  // Loaded here: most starts build nothing, and this module costs more than their whole check.
+  const { spawn } = await import('node:child_process');
+  await new Promise((resolve, reject) => {
+    const child = spawn(file, args, { cwd: root, stdio: ['ignore', 2, 2] });
     child.once('error', reject);
     child.once('exit', (code, signal) => {
       if (code === 0) resolve();
@@ -306,7 +320,7 @@ export async function buildAll(root = ROOT) {
       if (!isInstalled(root)) await report('installing packages', () => installPackages(root));
       for (const step of STEPS) {
         const stamp = readStamp(root);
-        const fresh = examineStep(root, step, stamp);
+        const fresh = examineStep(root, step, stamp, makeTreeReader(root));
         if (fresh === null) continue;
         await report(`building: ${step.name}`, (onProgress) => step.run(root, onProgress));
         stamp.steps[step.name] = fresh;

@@ -45,6 +45,11 @@ export class BootSteps {
     return running;
   }
 
+  /** Something to do on the way back that has no step of its own on the way up. */
+  onWalkBack(what: string, run: () => Promise<void> | void): void {
+    this.#undo.push({ step: what, run });
+  }
+
   /** Undoes everything, last first. One undo that fails is logged and stops no other. */
   async walkBack(): Promise<void> {
     for (let last = this.#undo.pop(); last !== undefined; last = this.#undo.pop()) {

@@ -50,6 +50,9 @@ export interface Kernel {
 
 const PRINCIPAL = 'default';
 const LAG_REPORT_MS = 10_000;
+const TICK_TOPIC = 'astrid.v1.watchdog.tick';
+/** A session counts as active this long after it was last opened or spoken in. */
+const ACTIVE_MS = 15 * 60_000;
 
 /** What the first half of boot opens: everything below the capsules. */
 interface Ground {
@@ -121,10 +124,8 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const { home, config, store, audit, logs, capsules } = ground;
   const { synced, problems } = ground.builtins;
   await audit.append(kernelEvent('supervisor.start', options.version, 'done', `pid ${process.pid}`));
-  steps.run(
-    'stopped entry',
-    () => undefined,
-    () => audit.append(kernelEvent('supervisor.stop', options.version, 'done', 'orderly')),
+  steps.onWalkBack('stop entry', () =>
+    audit.append(kernelEvent('supervisor.stop', options.version, 'done', 'orderly')),
   );
 
   const sessions = new Sessions(sessionStore(store));
@@ -221,7 +222,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   );
   await steps.run(
     'ticks',
-    () => startTicks(bus, lags),
+    () => startTicks(bus, sessions, lags),
     (stop) => stop(),
   );
   bus.publishKernel('astrid.v1.capsules_loaded', { type: 'raw_json', status: 'ready' }, KERNEL_ACTOR);
@@ -287,6 +288,7 @@ function makeFace(parts: FaceParts): KernelFace {
       list: () => sessions.list() satisfies Omit<SessionRow, 'resumed'>[],
       open: (request) => sessions.open(request),
       addListener: (id) => sessions.addListener(id),
+      touch: (id, now) => sessions.touch(id, now),
     },
     bus: uplinks,
     approvals,
@@ -296,8 +298,14 @@ function makeFace(parts: FaceParts): KernelFace {
 }
 
 /** The kernel's own clockwork: watchdog ticks (ABI reference 5.8), and losses told at most every ten seconds. */
-function startTicks(bus: BusPort, lags: Map<string, number>): () => void {
-  const tick = setInterval(() => bus.publishKernel('astrid.v1.watchdog.tick', {}, KERNEL_ACTOR), LIMITS.watchdogTickMs);
+function startTicks(bus: BusPort, sessions: Sessions, lags: Map<string, number>): () => void {
+  const tick = setInterval(() => {
+    bus.publishKernel(TICK_TOPIC, {}, KERNEL_ACTOR);
+    // What a capsule does on a tick follows the tick's session: one for each in which somebody may be waiting.
+    for (const { id, principal } of sessions.active(Date.now() - ACTIVE_MS)) {
+      bus.publishKernel(TICK_TOPIC, { session_id: id }, { principal, attribution: 'system', session: id });
+    }
+  }, LIMITS.watchdogTickMs);
   const lag = setInterval(() => {
     const total = [...lags.values()].reduce((sum, count) => sum + count, 0);
     lags.clear();

@@ -11,6 +11,11 @@ import type { BusService, HookService } from './syscalls/ipc.js';
 /** Topics of which a full queue loses messages first: parts of a stream, after which the whole comes anyway. */
 const LOSSY_TOPICS = ['agent.v1.stream.*', 'llm.v1.stream.*', 'astrid.v1.watchdog.*'];
 
+/** Topics that say what the kernel says. Whatever a manifest declares, a capsule that published here would speak as the kernel. */
+const KERNEL_PREFIX = 'astrid.';
+/** What people's uplinks publish there on their behalf (ABI reference section 7). */
+const UPLINK_PREFIXES = ['astrid.v1.request.', 'astrid.v1.elicit.response.', 'astrid.v1.approval.response.'];
+
 export interface BusParts {
   readonly router: Router;
   readonly delivery: Delivery;
@@ -42,8 +47,13 @@ export class BusPort implements BusService, HookService {
   }
 
   mayPublish(capsule: string, topic: string): boolean {
-    const patterns = this.#parts.processOf(capsule)?.spec.manifest.publish ?? [];
-    return patterns.some((pattern) => matchAcl(pattern, topic));
+    const manifest = this.#parts.processOf(capsule)?.spec.manifest;
+    if (manifest === undefined) return false;
+    if (topic.startsWith(KERNEL_PREFIX)) {
+      const speaksForPeople = manifest.capabilities.uplink === true;
+      if (!speaksForPeople || !UPLINK_PREFIXES.some((prefix) => topic.startsWith(prefix))) return false;
+    }
+    return manifest.publish.some((pattern) => matchAcl(pattern, topic));
   }
 
   maySubscribe(capsule: string, pattern: string): boolean {

@@ -26,6 +26,7 @@ export class Sessions {
   /** Every session of the store: who asks on each host call must not read the disk for it. */
   readonly #known = new Map<string, Session>();
   readonly #listeners = new Map<string, number>();
+  readonly #touchedAt = new Map<string, number>();
 
   constructor(store: SessionStore) {
     this.#store = store;
@@ -57,6 +58,8 @@ export class Sessions {
     const session: Session = { ...opened, mode: request.mode ?? opened.mode };
     await this.#store.put(session.id, session);
     this.#known.set(session.id, session);
+    this.touch(session.id, request.now);
+    this.touch(session.id, request.now);
     return { session, row: { ...session, resumed: known !== null } };
   }
 
@@ -85,6 +88,17 @@ export class Sessions {
       if (left === 0) this.#listeners.delete(id);
       else this.#listeners.set(id, left);
     };
+  }
+
+  /** Somebody spoke in the session. */
+  touch(id: string, now: number): void {
+    this.#touchedAt.set(id, now);
+  }
+
+  /** Sessions that were spoken in since then. */
+  active(since: number): Session[] {
+    for (const [id, at] of this.#touchedAt) if (at < since) this.#touchedAt.delete(id);
+    return [...this.#touchedAt.keys()].map((id) => this.#known.get(id)).filter((session) => session !== undefined);
   }
 
   someoneListens(id: string): boolean {

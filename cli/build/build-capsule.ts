@@ -8,19 +8,9 @@ import { bundleCapsule } from './bundle.js';
 import { makeSegment } from './data-segment.js';
 import { dropScriptText, keepExports, linkCapsule, planCalls } from './link.js';
 import { checkLoading } from './load-check.js';
+import { SCRIPT_MEMORY_BYTES_MIN, SCRIPT_STACK_BYTES, scriptMemoryBytes } from './script-limits.js';
 import { loadTemplate } from './template.js';
 import { preInitialize } from './wizer.js';
-
-const PAGE_BYTES = 65_536;
-/** A quarter of the module's ceiling is left to what QuickJS does not count: its own data, fragmentation, host blocks. */
-const SCRIPT_SHARE = 0.75;
-/**
- * Some 760 nested calls. A call of QuickJS takes 2 to 15 times as much of the host's stack as of its own, and overflowing
- * that is a trap: ordinary recursion stays an exception on Node's usual 984 KiB (with half of it to spare), parsers of
- * nested text (`JSON.parse`, `eval`) need a host with `--stack-size=3900`.
- */
-const STACK_BYTES = 192 * 1024;
-const MEMORY_BYTES_MIN = 1024 * 1024;
 
 export interface BuildOptions {
   /** The capsule's main file. */
@@ -73,7 +63,10 @@ export async function buildCapsule(options: BuildOptions): Promise<BuildResult> 
     steps.push({ name, ms: performance.now() - startedMs });
     return value;
   };
-  const limits = { memoryBytes: requireMemoryLimit(options.memoryLimitBytes), stackBytes: STACK_BYTES };
+  const limits = {
+    memoryBytes: requireMemoryLimit(options.memoryLimitBytes ?? scriptMemoryBytes()),
+    stackBytes: SCRIPT_STACK_BYTES,
+  };
   const template = step('template', () => loadTemplate(options.cacheDir ?? null));
   const bundle = await step('bundle', () =>
     bundleCapsule({ entry: options.entry, sdkDir: options.sdkDir, minify: options.minify === true }),
@@ -108,13 +101,16 @@ export async function buildCapsule(options: BuildOptions): Promise<BuildResult> 
   };
 }
 
-function requireMemoryLimit(bytes: number | undefined): number {
-  const ceiling = LIMITS.memoryPagesDefault * PAGE_BYTES;
-  if (bytes === undefined) return ceiling * SCRIPT_SHARE;
-  if (Number.isInteger(bytes) && bytes >= MEMORY_BYTES_MIN && bytes <= ceiling) return bytes;
-  throw new Fault('invalid_argument', `memoryLimitBytes: expected ${MEMORY_BYTES_MIN} to ${ceiling}, got ${bytes}`, {
-    field: 'memoryLimitBytes',
-  });
+function requireMemoryLimit(bytes: number): number {
+  const most = scriptMemoryBytes();
+  if (Number.isInteger(bytes) && bytes >= SCRIPT_MEMORY_BYTES_MIN && bytes <= most) return bytes;
+  throw new Fault(
+    'invalid_argument',
+    `memoryLimitBytes: expected ${SCRIPT_MEMORY_BYTES_MIN} to ${most}, got ${bytes}`,
+    {
+      field: 'memoryLimitBytes',
+    },
+  );
 }
 
 /** Looks at the finished module as its host will: it compiles, and it imports and exports what was meant and no more. */

@@ -3,13 +3,11 @@ import { join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { scriptMemoryBytes } from './script-limits.js';
 
 const MANIFEST = 'Capsule.toml';
 const ENTRY = 'main.ts';
 const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
-const PAGE_BYTES = 65_536;
-const SCRIPT_SHARE = 0.75;
-const MEMORY_BYTES_MIN = 1024 * 1024;
 
 /** A directory that can be built: what its manifest says about building. The whole manifest is checked when it is installed. */
 export interface CapsuleSource {
@@ -70,7 +68,6 @@ function requireName(manifest: Table): string {
   return name;
 }
 
-/** Three quarters of the module's ceiling, as `buildCapsule` takes of the default one. */
 function requireMemory(manifest: Table): number {
   const pages = asTable(manifest['limits'])['memory_pages'] ?? LIMITS.memoryPagesDefault;
   if (typeof pages !== 'number' || !Number.isInteger(pages) || pages < 1 || pages > LIMITS.memoryPagesDefault) {
@@ -78,7 +75,7 @@ function requireMemory(manifest: Table): number {
       field: 'limits.memory_pages',
     });
   }
-  return Math.max(MEMORY_BYTES_MIN, pages * PAGE_BYTES * SCRIPT_SHARE);
+  return scriptMemoryBytes(pages);
 }
 
 function asTable(value: unknown): Table {

@@ -55,6 +55,10 @@ export class AuditorLink {
     return this.#process.pid;
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** Asks it to open its log. Rejects with the Fault it refuses with, or `connection_closed`. */
   open(checkpoint: string | null): Promise<ToSupervisorOf<'opened'>> {
     return new Promise((resolve, reject) => {

@@ -25,6 +25,7 @@ export class CheckpointStore {
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> | null = null;
   #failing: Fault | null = null;
+  #stopped = false;
 
   constructor(path: string, now: () => number) {
     this.#path = path;
@@ -56,7 +57,7 @@ export class CheckpointStore {
   /** Stores `text` soon: now if the last write is long enough ago, else when it will be. The latest text wins. */
   put(text: string): void {
     this.#wanted = text;
-    if (this.#timer !== null || this.#writing !== null) return;
+    if (this.#timer !== null || this.#writing !== null || this.#stopped) return;
     this.#arm(this.#failing === null ? this.#storedAt + STORE_INTERVAL_MS - this.#now() : RETRY_MS);
   }
 
@@ -82,14 +83,14 @@ export class CheckpointStore {
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    this.#wanted = this.#stored;
+    this.#stopped = true;
   }
 
   #write(): Promise<void> {
     this.#writing ??= this.#writeLatest().finally(() => {
       this.#writing = null;
       // What came meanwhile, or did not get through, is tried again.
-      if (this.#wanted !== this.#stored && this.#timer === null && this.#wanted !== null) this.put(this.#wanted);
+      if (this.#wanted !== null && this.#wanted !== this.#stored) this.put(this.#wanted);
     });
     return this.#writing;
   }

@@ -87,6 +87,8 @@ export class AuditorKeeper {
     this.#key ??= await readPinnedKey(this.#options.publicKeyPath);
     checkOpened(opened, this.#key, known);
     if (this.#stop.signal.aborted) throw new Fault('cancelled', 'the audit client is closed');
+    // It may have died while its word was checked, and nobody would tell us again.
+    if (link.ended) throw new Fault('connection_closed', 'the auditor has ended');
     this.#up = true;
     this.#upSince = this.#options.now();
     try {

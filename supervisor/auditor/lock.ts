@@ -13,7 +13,8 @@ import { errnoOf } from './disk-file.js';
  * after making it came late and steps back. The highest number is never removed, so no number is used twice.
  *
  * A holder is alive if its pid runs and began at the time in the lock: a pid that was given to another process, or that is
- * from before a reboot, does not count. Machines that share the directory over a network are not told apart.
+ * from before a reboot, does not count. Machines that share the directory over a network, and pid namespaces that share it,
+ * are not told apart.
  */
 const NAME = /^lock\.([0-9]{1,15})$/;
 const TRIES_MAX = 100;

@@ -49,6 +49,7 @@ export interface KernelFace {
       now: number;
     }): Promise<{ session: SessionFace; row: SessionRow }>;
     addListener(id: string): () => void;
+    touch(id: string, now: number): void;
   };
   readonly bus: {
     publish(topic: string, payload: unknown, actor: Actor): void | Promise<void>;

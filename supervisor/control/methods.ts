@@ -47,6 +47,7 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
         });
       }
       const { principal } = kernel.sessions.get(session);
+      kernel.sessions.touch(session, Date.now());
       return kernel.bus.publish(topic, payload, { principal, attribution: 'claimed', session });
     },
     'approvals.list': ({ session }) => kernel.approvals.list(session),

@@ -15,7 +15,7 @@ import { duplexPair, makeClient, makeEvent, ORIGIN, type Paths, pathsBelow } fro
 
 /** An auditor that says what a test wants it to say. */
 function scripted(
-  answer: (message: { t: string; id: number; events: Buffer[] }) => (ToSupervisor | object)[],
+  answer: (message: { t: string; id: number; events: Buffer[] }, close: () => void) => (ToSupervisor | object)[],
 ): AuditorProcess {
   const [channel, own] = duplexPair();
   let end: (how: { code: number; signal: null }) => void = () => undefined;
@@ -23,7 +23,10 @@ function scripted(
     end = resolve;
   });
   const connection = new FrameConnection(own, { frameBytesMax: LIMITS.auditFrameBytesMax });
-  connection.onFrame((value) => void connection.sendMany(answer(value as { t: string; id: number; events: Buffer[] })));
+  connection.onFrame(
+    (value) =>
+      void connection.sendMany(answer(value as { t: string; id: number; events: Buffer[] }, () => connection.close())),
+  );
   connection.onClose(() => end({ code: 0, signal: null }));
   return { pid: 1, channel, kill: () => connection.destroy(), exited };
 }
@@ -103,6 +106,27 @@ test('an auditor that acknowledges what was not sent, or answers unasked, is end
     t.equal(faults[0]?.code, 'bad_protocol');
     await client.close();
   }
+});
+
+test('an auditor that dies while its word is being checked is not taken for one that lives', async (t) => {
+  const paths = pathsBelow(t.testdir());
+  const { checkpoint, opened } = await scriptedLog(paths);
+  let spawned = 0;
+  const spawn = () => {
+    spawned += 1;
+    const dies = spawned === 1;
+    return scripted((message, close) => {
+      if (message.t !== 'open')
+        return [{ t: 'ack', id: message.id, firstIndex: 0, treeSize: 1, checkpoint: checkpoint(1) }];
+      if (dies) queueMicrotask(close);
+      return [opened];
+    });
+  };
+  const client = makeClient(paths, { spawn });
+  await client.start();
+  t.strictSame(await client.append(makeEvent(0)), { index: 0 });
+  t.equal(spawned, 2);
+  await client.close();
 });
 
 test('an auditor that does not answer is ended after its time', async (t) => {
