@@ -3,7 +3,6 @@
 //   node cli/setup.mjs build     builds what is stale
 //   import { launch }            what cli/astrid does: install, build, run
 
-import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -97,13 +96,13 @@ function listSources(readTree, inputs) {
 
 /** Size and time of each file: cheap to take, and enough to see that nothing was touched. */
 function takeFingerprint(files) {
-  const text = files.map(({ path, size, mtimeMs }) => `${path}\0${size}\0${mtimeMs}\0`).join('');
-  return createHash('sha256').update(text).digest('hex');
+  return files.map(({ path, size, mtimeMs }) => `${path}:${size}:${mtimeMs}`).join('\n');
 }
 
 /** Content of each file: what decides, since a checkout or a copy touches times without changing anything. */
 function hashContent(root, paths) {
-  const hash = createHash('sha256');
+  // Loaded here and not above: most starts hash nothing, and loading it costs more than their whole check.
+  const hash = process.getBuiltinModule('node:crypto').createHash('sha256');
   for (const path of paths) {
     const bytes = readFileSync(join(root, path));
     hash.update(`${path}\0${bytes.length}\0`).update(bytes);
@@ -241,10 +240,9 @@ export async function withBuildLock(root, work, onWait) {
 // ------------------------------------------------------------------------------------------------------ the steps
 
 /** Runs a program with its output on our standard error: standard output belongs to the command. */
-async function runProgram(root, file, args) {
-  // Loaded here: most starts build nothing, and this module costs more than their whole check.
-  const { spawn } = await import('node:child_process');
-  await new Promise((resolve, reject) => {
+function runProgram(root, file, args) {
+  const { spawn } = process.getBuiltinModule('node:child_process');
+  return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd: root, stdio: ['ignore', 2, 2] });
     child.once('error', reject);
     child.once('exit', (code, signal) => {

@@ -59,7 +59,6 @@ export class Sessions {
     await this.#store.put(session.id, session);
     this.#known.set(session.id, session);
     this.touch(session.id, request.now);
-    this.touch(session.id, request.now);
     return { session, row: { ...session, resumed: known !== null } };
   }
 

@@ -7,16 +7,19 @@ import { dropTurn, type Ending, type Outcome, readMessages, saveTurn, type Turn 
 
 /** The end of a turn: history, `agent.v1.turn.finished`, and the final `agent.v1.response`, in this order. */
 
-/** Codes (`abi/errno.ts`) that mean a person, a rule or a budget said no, and the outcome each stands for. */
+/** Codes (`abi/errno.ts`) that mean a person, a rule, a budget or the machine said no, and the outcome each stands for. */
 const REFUSALS: Readonly<Record<string, Outcome>> = {
   over_budget: 'over_budget',
   approval_denied: 'denied',
   policy_denied: 'denied',
   capability_missing: 'denied',
   approval_queued: 'queued',
+  audit_unavailable: 'failed',
+  no_space: 'failed',
+  quota_exceeded: 'failed',
 };
 /** When a turn met several, the first of these is its outcome. */
-const WORST_FIRST: readonly Outcome[] = ['over_budget', 'denied', 'queued'];
+const WORST_FIRST: readonly Outcome[] = ['over_budget', 'denied', 'queued', 'failed'];
 
 /** The refusal an error result begins with (`code: message`), or null for any other error. */
 export function refusalIn(content: string): string | null {

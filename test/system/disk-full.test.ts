@@ -43,6 +43,7 @@ test('on a full disk actions are refused with a clear code, nothing is lost, and
   const ballast = join(place, 'ballast');
   fillDisk(ballast);
   const refused = await person.say('write "during" to during.txt');
+  t.equal(refused.outcome, 'failed');
   t.match(refused.text, /could not write.*(audit_unavailable|no_space)/, 'no success is claimed');
   const { auditor } = (await client.request('status', {})) as StatusResult;
   t.ok(auditor.treeSize > 0, 'and the supervisor answers');
