@@ -39,7 +39,9 @@ async function countResults(file) {
 
 const { buildAll } = await import('../cli/setup.mjs');
 await buildAll();
-const tests = listTests(join(root, 'dist/test')).filter((path) => wanted.length === 0 || wanted.some((word) => path.includes(word)));
+const tests = listTests(join(root, 'dist/test')).filter(
+  (path) => wanted.length === 0 || wanted.some((word) => path.includes(word)),
+);
 const scratch = mkdtempSync(join(tmpdir(), 'astrid-test-'));
 const record = join(scratch, 'results.tap');
 const tap = join(root, 'node_modules/tap/dist/esm/run.mjs');
