@@ -252,9 +252,20 @@ function runProgram(root, file, args) {
   });
 }
 
+/**
+ * The locked versions, and the lock file left as it is. Not `npm ci`: that refuses to start when the lock file lacks
+ * the optional packages of some other platform, which not every registry carries. Scripts stay off: no package of ours
+ * needs one, and a script of a dependency would run as the user.
+ */
 async function installPackages(root) {
-  // Scripts stay off: no package of ours needs one, and a script of a dependency would run as the user.
-  await runProgram(root, 'npm', ['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund']);
+  await runProgram(root, 'npm', [
+    'install',
+    '--no-save',
+    '--ignore-scripts',
+    '--include=dev',
+    '--no-audit',
+    '--no-fund',
+  ]);
   writeFileSync(join(root, 'node_modules/.astrid-lock'), hashContent(root, ['package-lock.json']));
 }
 

@@ -13,6 +13,8 @@ import type { AuditPort } from './dispatch.js';
 import type { Home } from './home.js';
 
 const SUMMARY_FLUSH_MS = 250;
+/** Records of one turn of the event loop that may wait for its end. */
+const PENDING_MAX = 1024;
 
 /** The audit as the kernel uses it: floods are summarised on the way, and followers see what is in the log. */
 export class AuditTrail implements AuditPort {
@@ -20,12 +22,19 @@ export class AuditTrail implements AuditPort {
   readonly #summary: AuditSummary;
   readonly #followers: Set<(entry: LoggedEvent) => void>;
   readonly #timer: NodeJS.Timeout;
+  /** Recorded in this turn and not summarised yet. */
+  #pending: AuditEvent[] = [];
+  #scheduled = false;
+  #failing: Fault | null = null;
 
   private constructor(client: AuditClient, followers: Set<(entry: LoggedEvent) => void>) {
     this.#client = client;
     this.#followers = followers;
     this.#summary = new AuditSummary({ now: Date.now, emit: (event) => client.record(event) });
-    this.#timer = setInterval(() => this.#summary.flushDue(), SUMMARY_FLUSH_MS);
+    this.#timer = setInterval(() => {
+      this.#drain();
+      this.#summary.flushDue();
+    }, SUMMARY_FLUSH_MS);
   }
 
   /** Starts the auditor. Throws bad_log when its log does not go on from what this supervisor saw last. */
@@ -51,13 +60,44 @@ export class AuditTrail implements AuditPort {
   }
 
   async append(event: AuditEvent): Promise<void> {
-    // What was summarised so far comes before it: an effect is never logged ahead of the reads that led to it.
+    // What was recorded so far comes before it: an effect is never logged ahead of the reads that led to it.
+    this.#drain();
+    if (this.#failing !== null) throw this.#failing;
     this.#summary.flushSession(event.session);
     await this.#client.append(event);
   }
 
+  /**
+   * In order and not awaited. Encoding and hashing happen after this turn's replies were written, while the workers wake up: it is half
+   * of what a small host call costs. Throws audit_unavailable while the log takes nothing, and then the action must not happen.
+   */
   record(event: AuditEvent): void {
-    this.#summary.add(event);
+    if (this.#failing !== null) throw this.#failing;
+    this.#pending.push(event);
+    if (this.#pending.length >= PENDING_MAX) {
+      this.#drain();
+      return;
+    }
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#drain();
+    });
+  }
+
+  /** What the log does not take now is kept for the next try, and nothing further is let through until it is in. */
+  #drain(): void {
+    const pending = this.#pending;
+    let taken = 0;
+    try {
+      for (; taken < pending.length; taken++) this.#summary.add(pending[taken] as AuditEvent);
+      this.#pending = [];
+      this.#failing = null;
+    } catch (error) {
+      this.#pending = pending.slice(taken);
+      this.#failing = new Fault('audit_unavailable', 'the audit log takes nothing now', { cause: error });
+    }
   }
 
   tail(lines: number): Promise<LoggedEvent[]> {
@@ -75,6 +115,7 @@ export class AuditTrail implements AuditPort {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#drain();
     this.#summary.flushAll();
     await this.#client.close();
   }

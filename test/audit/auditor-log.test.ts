@@ -121,6 +121,29 @@ test('damage in front of acknowledged entries is refused and nothing is cut', as
   }
 });
 
+test('a last batch whose middle never reached the disk is cut, unless the known checkpoint says it was acknowledged', async (t) => {
+  const paths = pathsBelow(t.testdir());
+  const { log } = await openLog(paths, { segmentBytesMax: 1e6 });
+  await appendEach(log, 0, 3);
+  const before = log.checkpoint;
+  const path = join(paths.logDir, listSegments(paths.logDir)[0] ?? '');
+  const { size } = statSync(path);
+  await log.append(bytesOf(3, 4, 5));
+  const after = log.checkpoint;
+  log.close();
+  const bytes = readFileSync(path);
+  // Pages reach the disk in any order: its checkpoint is there and an entry in front of it is not.
+  bytes.fill(0, size + 50, size + 200);
+  writeFileSync(path, bytes);
+  await t.rejects(openLog(paths, {}, after), { code: 'bad_log', field: 'known' });
+  t.equal(statSync(path).size, bytes.length, 'nothing was cut');
+  const opened = await openLog(paths, {}, before);
+  t.equal(opened.log.size, 3);
+  t.equal(opened.recovered.bytes, bytes.length - size);
+  opened.log.close();
+  t.ok(await verifies(paths, 3, before));
+});
+
 test('a checkpoint behind the end that no key signed does not stop a cut', async (t) => {
   const paths = pathsBelow(t.testdir());
   const { log } = await openLog(paths, { segmentBytesMax: 1e6 });

@@ -132,6 +132,13 @@ test('a text that is not UTF-8 by itself is refused, although its bytes and the 
   t.end();
 });
 
+test('a null text with a length is refused, since it would be a second spelling', (t) => {
+  const bytes = encodeEvent(makeEvent(1, { session: null }));
+  bytes.writeUInt16LE(5, 9);
+  t.throws(() => decodeEvent(bytes, 0), { code: 'bad_log', field: 'session' });
+  t.end();
+});
+
 const BAD: readonly [string, unknown][] = [
   ['time', -1],
   ['time', 1.5],

@@ -1,0 +1,98 @@
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { test } from 'tap';
+import { CONTROL_PROTOCOL } from '../../abi/control.js';
+import { Fault } from '../../abi/errno.js';
+import { encodeFrame } from '../../bus/frame.js';
+import { Router } from '../../bus/router.js';
+import type { BusPort } from '../../supervisor/bus-port.js';
+import type { KernelFace } from '../../supervisor/control/kernel-face.js';
+import { ControlListener } from '../../supervisor/control/listener.js';
+import { makeControlHandlers } from '../../supervisor/control/methods.js';
+import { LogBook } from '../../supervisor/log-book.js';
+import { UplinkPort } from '../../supervisor/uplink-port.js';
+
+test('log lines of one burst, all of them are in the file', async (t) => {
+  const directory = t.testdir({});
+  const book = new LogBook(directory);
+  book.write('talker', 'info', 'first');
+  book.write('talker', 'info', 'second');
+  book.write('talker', 'info', 'third');
+  await delay(100);
+  await book.close();
+  const [file] = readdirSync(join(directory, 'talker'));
+  const text = readFileSync(join(directory, 'talker', file ?? ''), 'utf8');
+  t.match(text, /first[\s\S]*second[\s\S]*third/);
+});
+
+test('a log directory that cannot be made, no rejection is left unhandled', async (t) => {
+  const directory = t.testdir({ talker: 'a file where a directory should be' });
+  const unhandled: unknown[] = [];
+  const onUnhandled = (reason: unknown) => unhandled.push(reason);
+  process.on('unhandledRejection', onUnhandled);
+  t.teardown(() => process.off('unhandledRejection', onUnhandled));
+  const book = new LogBook(directory);
+  book.write('talker', 'info', 'hello');
+  await delay(100);
+  await book.close();
+  t.same(unhandled, []);
+});
+
+test('a stream with a pattern that is refused leaves no endpoint behind', async (t) => {
+  const router = new Router();
+  const uplinks = new UplinkPort(router, {} as BusPort);
+  const before = router.snapshot().length;
+  t.throws(() => uplinks.subscribe('test', 's', ['a..b'], () => undefined, () => undefined));
+  t.equal(router.snapshot().length, before);
+});
+
+test('a session whose opening cannot be logged is not opened, nor is its mode changed', async (t) => {
+  const workspace = t.testdir({});
+  let opened = 0;
+  const kernel = {
+    defaultMode: 'guided',
+    recordOperator: () => Promise.reject(new Fault('audit_unavailable', 'down')),
+    sessions: {
+      get: () => ({ id: 's', principal: 'default' }),
+      list: () => [],
+      addListener: () => () => undefined,
+      open: async () => {
+        opened++;
+        return { session: { id: 's', principal: 'default' }, row: { id: 's', principal: 'default', workspace, mode: 'yolo', createdAt: 0, resumed: true } };
+      },
+    },
+  } as unknown as KernelFace;
+  const sink = { send: () => undefined, end: () => undefined, onCancel: () => undefined };
+  const open = makeControlHandlers(kernel)['session.open'];
+  await t.rejects(
+    async () => open({ id: 's', workspace, mode: 'yolo', interactive: false }, { client: 'test', onClose: () => undefined }, sink),
+    { code: 'audit_unavailable' },
+  );
+  t.equal(opened, 0);
+});
+
+test('a client that does not read, the listener closes all the same', async (t) => {
+  const directory = t.testdir({});
+  mkdirSync(join(directory, 'run'));
+  const socketPath = join(directory, 'run/s');
+  const tokenPath = join(directory, 'run/t');
+  const big = 'x'.repeat(1 << 20);
+  const handlers = { status: () => big } as never;
+  const listener = new ControlListener({ socketPath, tokenPath, version: '0', handlers, onRejected: () => undefined });
+  await listener.open();
+  const socket = connect(socketPath);
+  t.teardown(() => socket.destroy());
+  await once(socket, 'connect');
+  socket.pause();
+  const token = readFileSync(tokenPath, 'utf8');
+  socket.write(encodeFrame({ t: 'hello', token, protocol: CONTROL_PROTOCOL, client: 'test' }));
+  for (let id = 1; id <= 8; id++) socket.write(encodeFrame({ t: 'req', id, method: 'status', params: {} }));
+  while (listener.clientCount === 0) await delay(10);
+  await delay(200);
+  const closed = await Promise.race([listener.close().then(() => 'closed'), delay(5000, 'still open')]);
+  t.equal(closed, 'closed');
+  writeFileSync(join(directory, 'done'), '');
+});
