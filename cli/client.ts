@@ -76,6 +76,18 @@ export class ControlClient {
    */
   static async connect(home: Home, waitMs: number = LIMITS.handshakeWaitMs): Promise<ControlClient> {
     const token = await readToken(home);
+    try {
+      return await ControlClient.#connectWith(home, token, waitMs);
+    } catch (error) {
+      if (asFault(error).code !== 'bad_token') throw error;
+      // A supervisor that starts writes a new token and then listens: read before, shown after, it is the old one.
+      const again = await readToken(home);
+      if (again === token) throw error;
+      return ControlClient.#connectWith(home, again, waitMs);
+    }
+  }
+
+  static async #connectWith(home: Home, token: string, waitMs: number): Promise<ControlClient> {
     const client = new ControlClient(await openSocket(home.at('run/system.sock'), waitMs));
     try {
       await client.#shakeHands(token, waitMs);

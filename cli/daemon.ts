@@ -121,7 +121,11 @@ async function waitReady(home: Home, started: Started | null, waitMs: number): P
       // Read before the look: a child that ends during the look is met on the next round, with a look of its own.
       const exited = started?.exited ?? false;
       const { client, look } = await attempt(home);
-      if (client !== null) return client;
+      if (client !== null) {
+        // Somebody else's start won. Ours would find that out by itself, unless the winner is stopped before it does.
+        if (started !== null && started.child.pid !== client.supervisorPid) started.child.kill('SIGTERM');
+        return client;
+      }
       if (exited && started !== null && look === 'absent') {
         const fault = await explainExit(started);
         // Somebody else's start won the race and will listen in a moment.

@@ -92,6 +92,7 @@ export function decodeEntry(bytes: Buffer): AuditEntry {
 
 /** BLAKE3 of an entry's canonical bytes: what the next entry, and this principal's next, link to. */
 export function hashEntry(bytes: Buffer): Buffer {
-  const digest = blake3(bytes);
-  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength);
+  const digest = Buffer.allocUnsafe(HASH_BYTES);
+  blake3.create().update(bytes).digestInto(digest);
+  return digest;
 }

@@ -1,5 +1,5 @@
 import { asFault } from '../errno.js';
-import { type Checkpoint, claimedSignatures, parseCheckpoint } from './checkpoint.js';
+import { claimedSignatures, parseCheckpoint } from './checkpoint.js';
 import type { CompactTree } from './merkle.js';
 import type { NoteKey } from './note.js';
 
@@ -22,8 +22,7 @@ export interface Break {
 export type CheckSignature = (message: Buffer, signature: Buffer) => boolean | Promise<boolean>;
 
 interface Waiting {
-  readonly text: string;
-  readonly checkpoint: Checkpoint;
+  readonly bytes: Buffer;
   /** The tree as it was computed from the entries before this checkpoint. */
   readonly tree: CompactTree;
   /** The first entry that this checkpoint covers and none before it does. */
@@ -39,7 +38,7 @@ const WAITING_MAX = 1024;
  * the entries under all earlier ones, and one signature and one root stand for up to 1,024. Only when it is not good are
  * the earlier ones looked at, to find where it begins.
  *
- * What this leaves unchecked is the signature of a checkpoint whose entries a later one proves; `everySignature` checks those too.
+ * Of a checkpoint whose entries a later one proves, only the origin and the size are checked; `everySignature` checks all of each.
  */
 export class CheckpointWindow {
   readonly #key: NoteKey;
@@ -68,18 +67,18 @@ export class CheckpointWindow {
    * Null: fine so far, and `full` says whether to settle. A Break is already certain, unless settling finds an earlier one.
    */
   push(bytes: Buffer, tree: CompactTree, first: { index: number; place: Place }, place: Place): Break | null {
-    const text = bytes.toString('utf8');
-    try {
-      const checkpoint = parseCheckpoint(text);
-      claimedSignatures(checkpoint, this.#key);
-      if (checkpoint.size !== tree.size) {
-        const message = `the checkpoint here is for ${checkpoint.size} entries; there are ${tree.size} before it`;
-        // Too few entries with whole links: the last are missing. Too many: what is behind the signed ones was added.
-        const missing = checkpoint.size > tree.size;
-        return { index: missing ? tree.size : Math.max(first.index, checkpoint.size), place, message };
-      }
-      this.#waiting.push({ text, checkpoint, tree, firstIndex: first.index, firstPlace: first.place, place });
+    const begin = Buffer.from(`${this.#key.name}\n${tree.size}\n`);
+    if (bytes.subarray(0, begin.length).equals(begin)) {
+      this.#waiting.push({ bytes, tree, firstIndex: first.index, firstPlace: first.place, place });
       return null;
+    }
+    try {
+      const checkpoint = parseCheckpoint(bytes.toString('utf8'));
+      claimedSignatures(checkpoint, this.#key);
+      const { size } = checkpoint;
+      const message = `the checkpoint here is for ${size} entries; there are ${tree.size} before it`;
+      // Too few entries with whole links: the last are missing. Too many: what is behind the signed ones was added.
+      return { index: size > tree.size ? tree.size : Math.max(first.index, size), place, message };
     } catch (thrown) {
       return { index: first.index, place, message: asFault(thrown).message };
     }
@@ -96,27 +95,31 @@ export class CheckpointWindow {
     const last = waiting.at(-1);
     if (last === undefined) return null;
     if ((await this.#judge(last)) === null) {
-      this.#last = { text: last.text, size: last.checkpoint.size };
+      this.#last = { text: last.bytes.toString('utf8'), size: last.tree.size };
       return null;
     }
     for (const one of waiting) {
       const broken = await this.#judge(one);
       if (broken !== null) return broken;
-      this.#last = { text: one.text, size: one.checkpoint.size };
+      this.#last = { text: one.bytes.toString('utf8'), size: one.tree.size };
     }
     return null;
   }
 
   async #judge(one: Waiting): Promise<Break | null> {
-    const message = Buffer.from(one.checkpoint.note.text);
-    for (const signature of claimedSignatures(one.checkpoint, this.#key)) {
-      if (await this.#check(message, signature)) continue;
-      const text = 'the checkpoint is not signed by the pinned key';
-      return { index: one.firstIndex, last: one.checkpoint.size - 1, place: one.place, message: text };
+    const last = one.tree.size - 1;
+    const foreign = (message: string): Break => ({ index: one.firstIndex, last, place: one.place, message });
+    try {
+      const checkpoint = parseCheckpoint(one.bytes.toString('utf8'));
+      const message = Buffer.from(checkpoint.note.text);
+      for (const signature of claimedSignatures(checkpoint, this.#key)) {
+        if (!(await this.#check(message, signature))) return foreign('the checkpoint is not signed by the pinned key');
+      }
+      if (one.tree.root().equals(checkpoint.root)) return null;
+    } catch (thrown) {
+      return foreign(asFault(thrown).message);
     }
-    if (one.tree.root().equals(one.checkpoint.root)) return null;
-    const range = `${one.firstIndex} to ${one.checkpoint.size - 1}`;
-    const text = `the entries ${range} are not those that were signed; the first changed one is among them`;
-    return { index: one.firstIndex, last: one.checkpoint.size - 1, place: one.firstPlace, message: text };
+    const message = `the entries ${one.firstIndex} to ${last} are not those that were signed; the first changed one is among them`;
+    return { index: one.firstIndex, last, place: one.firstPlace, message };
   }
 }

@@ -48,11 +48,12 @@ async function requestStop(client: ControlClient): Promise<void> {
   }
 }
 
-async function isListening(home: Home): Promise<boolean> {
+/** Whether the supervisor with this pid still answers; another one that was started meanwhile does not count. */
+async function isListening(home: Home, pid: number): Promise<boolean> {
   try {
     const client = await ControlClient.connect(home);
     client.close();
-    return true;
+    return client.supervisorPid === pid;
   } catch (error) {
     return !(error instanceof Fault && error.code === 'not_running');
   }
@@ -71,7 +72,7 @@ function isAlive(pid: number): boolean {
 async function waitGone(home: Home, pid: number): Promise<void> {
   const deadline = performance.now() + STOP_WAIT_MS;
   while (performance.now() < deadline) {
-    if (!isAlive(pid) && !(await isListening(home))) return;
+    if (!isAlive(pid) && !(await isListening(home, pid))) return;
     await new Promise((resolve) => setTimeout(resolve, STOP_LOOK_MS));
   }
   throw new Fault('timed_out', `the supervisor is still there ${STOP_WAIT_MS / 1000} s after it was asked to stop`);

@@ -12,6 +12,7 @@ import {
   TO_WORKER,
 } from '../../abi/worker-protocol.js';
 import { FrameConnection } from '../../bus/connection.js';
+import { HotLoop } from './hot-loop.js';
 import type { InvocationOutcome } from './invocation.js';
 import type { WorkerProcess } from './spawn.js';
 
@@ -25,6 +26,9 @@ export interface LinkHandlers {
   onViolation(fault: Fault): void;
   onClosed(): void;
 }
+
+/** One event loop, one of these. */
+const hotLoop = new HotLoop();
 
 type Phase =
   | { readonly kind: 'new' }
@@ -136,6 +140,7 @@ export class WorkerLink {
     this.#openCall = null;
     if (result instanceof Fault) this.#connection.send([TO_WORKER.reply, id, 1, result.code, result.message]);
     else this.#connection.send([TO_WORKER.reply, id, 0, result]);
+    hotLoop.replied();
   }
 
   #handleDone(frame: readonly unknown[]): Fault | null {

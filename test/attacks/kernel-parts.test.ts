@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'tap';
@@ -45,7 +46,15 @@ test('a stream with a pattern that is refused leaves no endpoint behind', async 
   const router = new Router();
   const uplinks = new UplinkPort(router, {} as BusPort);
   const before = router.snapshot().length;
-  t.throws(() => uplinks.subscribe('test', 's', ['a..b'], () => undefined, () => undefined));
+  t.throws(() =>
+    uplinks.subscribe(
+      'test',
+      's',
+      ['a..b'],
+      () => undefined,
+      () => undefined,
+    ),
+  );
   t.equal(router.snapshot().length, before);
 });
 
@@ -61,24 +70,32 @@ test('a session whose opening cannot be logged is not opened, nor is its mode ch
       addListener: () => () => undefined,
       open: async () => {
         opened++;
-        return { session: { id: 's', principal: 'default' }, row: { id: 's', principal: 'default', workspace, mode: 'yolo', createdAt: 0, resumed: true } };
+        return {
+          session: { id: 's', principal: 'default' },
+          row: { id: 's', principal: 'default', workspace, mode: 'yolo', createdAt: 0, resumed: true },
+        };
       },
     },
   } as unknown as KernelFace;
   const sink = { send: () => undefined, end: () => undefined, onCancel: () => undefined };
   const open = makeControlHandlers(kernel)['session.open'];
   await t.rejects(
-    async () => open({ id: 's', workspace, mode: 'yolo', interactive: false }, { client: 'test', onClose: () => undefined }, sink),
+    async () =>
+      open(
+        { id: 's', workspace, mode: 'yolo', interactive: false },
+        { client: 'test', onClose: () => undefined },
+        sink,
+      ),
     { code: 'audit_unavailable' },
   );
   t.equal(opened, 0);
 });
 
 test('a client that does not read, the listener closes all the same', async (t) => {
-  const directory = t.testdir({});
-  mkdirSync(join(directory, 'run'));
-  const socketPath = join(directory, 'run/s');
-  const tokenPath = join(directory, 'run/t');
+  const directory = mkdtempSync(join(tmpdir(), 'astrid-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const socketPath = join(directory, 's');
+  const tokenPath = join(directory, 't');
   const big = 'x'.repeat(1 << 20);
   const handlers = { status: () => big } as never;
   const listener = new ControlListener({ socketPath, tokenPath, version: '0', handlers, onRejected: () => undefined });
@@ -94,5 +111,16 @@ test('a client that does not read, the listener closes all the same', async (t) 
   await delay(200);
   const closed = await Promise.race([listener.close().then(() => 'closed'), delay(5000, 'still open')]);
   t.equal(closed, 'closed');
-  writeFileSync(join(directory, 'done'), '');
+});
+
+test('the topics of the kernel, declared by a capsule, are refused when it publishes on them', (t) => {
+  const router = new Router();
+  const actor = { principal: 'default', attribution: 'verified', session: 's' } as const;
+  router.addEndpoint({ id: 'spoofer', sourceId: 'x', publish: ['astrid.v1.*', 'astrid.v1.*.*'], subscribe: [] });
+  for (const topic of ['astrid.v1.delivery.failed', 'astrid.v1.watchdog.tick', 'astrid.v1.capsules_loaded']) {
+    t.throws(() => router.publish('spoofer', topic, { type: 'custom', data: {} }, 20, actor), {
+      code: 'capability_missing',
+    });
+  }
+  t.end();
 });

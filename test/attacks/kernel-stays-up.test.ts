@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { test } from 'tap';
 import type { ProcessRow } from '../../abi/control.js';
 import { HEARS_PROMPTS, makeGuest, SAYS_HEARD } from '../kit/guests.js';
@@ -30,7 +31,13 @@ test('a capsule that lists keys whose JSON is larger than a frame does not end t
       (br_if $x (i32.lt_u (local.get $i) (i32.const 600))))
     (drop (call $astrid_kv_list_keys (i64.const 0)))
     ${SAYS_HEARD}`;
-  const lister = await makeGuest({ name: 'lister', restart: 'never', calls, body, data: { 4096: '\\01'.repeat(4090) } });
+  const lister = await makeGuest({
+    name: 'lister',
+    restart: 'never',
+    calls,
+    body,
+    data: { 4096: '\\01'.repeat(4090) },
+  });
   const supervisor = await startSupervisor({ builtins: { lister } });
   t.teardown(supervisor.end);
   const client = await supervisor.connect();
@@ -60,7 +67,9 @@ test('a handler that fails on a payload of the greatest depth does not end the s
 
 test('hook answers that together are larger than a frame do not end the supervisor', async (t) => {
   const BYTES = 7 * 1024 * 1024;
-  const hooks = ['one', 'two'].map((action) => `[[interceptor]]\nevent = "big.v1.hook"\naction = "${action}"\n`).join('\n');
+  const hooks = ['one', 'two']
+    .map((action) => `[[interceptor]]\nevent = "big.v1.hook"\naction = "${action}"\n`)
+    .join('\n');
   const responder = await makeGuest({
     name: 'responder',
     manifest: hooks,
@@ -141,12 +150,15 @@ const waitingLoop = (name: string) =>
 
 test('worker processes that are killed from outside while they wait in ipc_recv do not end the supervisor', async (t) => {
   const names = ['r1', 'r2', 'r3', 'r4', 'r5', 'r6'];
-  const builtins = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await waitingLoop(name)] as const)));
+  const builtins = Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await waitingLoop(name)] as const)),
+  );
   const supervisor = await startSupervisor({ builtins });
   t.teardown(supervisor.end);
   const client = await supervisor.connect();
   t.teardown(() => client.close());
-  for (const { pid } of (await client.request('ps', {})) as ProcessRow[]) if (pid !== null) process.kill(pid, 'SIGKILL');
+  for (const { pid } of (await client.request('ps', {})) as ProcessRow[])
+    if (pid !== null) process.kill(pid, 'SIGKILL');
   for (const name of names) await t.resolves(waitForLog(client, name, /^ended/));
   await t.resolves(client.request('status', {}));
   t.notMatch(supervisor.log.join('\n'), FATAL);
@@ -158,6 +170,42 @@ test('an operator restarts a run loop several times in a row, each start succeed
   const client = await supervisor.connect();
   t.teardown(() => client.close());
   for (let round = 0; round < 6; round++) await t.resolves(client.request('restart', { target: 'waiter' }));
-  t.match((await client.request('ps', {})) as ProcessRow[], [{ capsule: 'waiter', restarts: 0, state: /ready|running|waiting/ }]);
+  t.match((await client.request('ps', {})) as ProcessRow[], [
+    { capsule: 'waiter', restarts: 0, state: /ready|running|waiting/ },
+  ]);
+  t.notMatch(supervisor.log.join('\n'), FATAL);
+});
+
+test('an operator restarts a jailed run loop several times in a row, each start succeeds and nothing is counted as a crash', async (t) => {
+  const supervisor = await startSupervisor({ installed: { waiter: await waitingLoop('waiter') } });
+  t.teardown(supervisor.end);
+  const client = await supervisor.connect();
+  t.teardown(() => client.close());
+  for (let round = 0; round < 4; round++) await t.resolves(client.request('restart', { target: 'waiter' }));
+  t.match((await client.request('ps', {})) as ProcessRow[], [
+    { capsule: 'waiter', restarts: 0, state: /ready|running|waiting/ },
+  ]);
+  t.notMatch(supervisor.log.join('\n'), FATAL);
+});
+
+/** The process that bubblewrap started first, in the host's numbers: what an out-of-memory killer or a person may pick. */
+const parentOf = (pid: number) => Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+
+test('bubblewrap processes that are killed from outside while the capsule waits in ipc_recv do not end the supervisor', async (t) => {
+  const names = ['r1', 'r2', 'r3'];
+  const installed = Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await waitingLoop(name)] as const)),
+  );
+  const supervisor = await startSupervisor({ installed });
+  t.teardown(supervisor.end);
+  const client = await supervisor.connect();
+  t.teardown(() => client.close());
+  for (const { pid } of (await client.request('ps', {})) as ProcessRow[]) {
+    let outer = pid ?? 0;
+    while (parentOf(outer) !== supervisor.child.pid) outer = parentOf(outer);
+    process.kill(outer, 'SIGKILL');
+  }
+  for (const name of names) await t.resolves(waitForLog(client, name, /^ended/));
+  await t.resolves(client.request('status', {}));
   t.notMatch(supervisor.log.join('\n'), FATAL);
 });

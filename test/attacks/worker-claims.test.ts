@@ -13,14 +13,36 @@ async function openLink(handlers: Partial<LinkHandlers>) {
   const toSupervisor = new PassThrough({ highWaterMark: 1 << 26 });
   const toWorker = new PassThrough({ highWaterMark: 1 << 26 });
   const channel = Duplex.from({ readable: toSupervisor, writable: toWorker });
-  const worker = { pid: 1, tier: 'jail', channel, stderr: new PassThrough(), exited: new Promise<never>(() => undefined), kill: () => undefined } as const;
+  const worker = {
+    pid: 1,
+    tier: 'jail',
+    channel,
+    stderr: new PassThrough(),
+    exited: new Promise<never>(() => undefined),
+    kill: () => undefined,
+  } as const;
   const nothing = () => undefined;
-  const link = new WorkerLink(worker, { onCall: nothing, onLog: nothing, onReady: nothing, onViolation: nothing, onClosed: nothing, ...handlers });
+  const link = new WorkerLink(worker, {
+    onCall: nothing,
+    onLog: nothing,
+    onReady: nothing,
+    onViolation: nothing,
+    onClosed: nothing,
+    ...handlers,
+  });
   const write = async (value: unknown) => {
     toSupervisor.write(encodeFrame(value));
     for (let turn = 0; turn < 5; turn++) await nextTurn();
   };
-  const load = { wasm: Buffer.alloc(8), generation: 3, memoryPages: 1, blockBytesMax: 1, config: {}, handles: [], logLevel: 'info' } as const;
+  const load = {
+    wasm: Buffer.alloc(8),
+    generation: 3,
+    memoryPages: 1,
+    blockBytesMax: 1,
+    config: {},
+    handles: [],
+    logLevel: 'info',
+  } as const;
   const loaded = link.load(load);
   await write([FROM_WORKER.loaded, { exports: [] }]);
   await loaded;
@@ -42,17 +64,43 @@ test('a worker that sends a log line of 8 MiB, no more than the bound of a line 
   const lengths: number[] = [];
   const { write } = await openLink({ onLog: (_level, message) => lengths.push(message.length) });
   await write([FROM_WORKER.log, 'info', 'x'.repeat(8 << 20)]);
-  t.ok(lengths.every((length) => length <= LIMITS.logMessageBytesMax), `kept ${lengths}`);
+  t.ok(
+    lengths.every((length) => length <= LIMITS.logMessageBytesMax),
+    `kept ${lengths}`,
+  );
 });
 
 test('a module of the permitted size, loaded, fits the channel to the worker', async (t) => {
   const { link } = await openLink({});
-  const worker = { pid: 1, tier: 'jail', channel: Duplex.from({ readable: new PassThrough(), writable: new PassThrough({ highWaterMark: 1 << 26 }) }), stderr: new PassThrough(), exited: new Promise<never>(() => undefined), kill: () => undefined } as const;
+  const worker = {
+    pid: 1,
+    tier: 'jail',
+    channel: Duplex.from({ readable: new PassThrough(), writable: new PassThrough({ highWaterMark: 1 << 26 }) }),
+    stderr: new PassThrough(),
+    exited: new Promise<never>(() => undefined),
+    kill: () => undefined,
+  } as const;
   link.close();
   const nothing = () => undefined;
-  const fresh = new WorkerLink(worker, { onCall: nothing, onLog: nothing, onReady: nothing, onViolation: nothing, onClosed: nothing });
+  const fresh = new WorkerLink(worker, {
+    onCall: nothing,
+    onLog: nothing,
+    onReady: nothing,
+    onViolation: nothing,
+    onClosed: nothing,
+  });
   const refused = await Promise.race([
-    fresh.load({ wasm: Buffer.alloc(LIMITS.moduleBytesMax - 1024), generation: 3, memoryPages: 1, blockBytesMax: 1, config: {}, handles: [], logLevel: 'info' }).catch((fault: Fault) => fault.code),
+    fresh
+      .load({
+        wasm: Buffer.alloc(LIMITS.moduleBytesMax - 1024),
+        generation: 3,
+        memoryPages: 1,
+        blockBytesMax: 1,
+        config: {},
+        handles: [],
+        logLevel: 'info',
+      })
+      .catch((fault: Fault) => fault.code),
     nextTurn('sent'),
   ]);
   t.equal(refused, 'sent');

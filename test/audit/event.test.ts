@@ -213,6 +213,13 @@ test('a long resource, fitted, is shorter, encodable, and still bound to the who
   t.end();
 });
 
+test('the hash of an entry is BLAKE3, by its known values', (t) => {
+  const hex = (text: string) => hashEntry(Buffer.from(text)).toString('hex');
+  t.equal(hex(''), 'af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262');
+  t.equal(hex('abc'), '6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85');
+  t.end();
+});
+
 test('the digest of an event is the SHA-256 of its canonical bytes', async (t) => {
   const { createHash } = await import('node:crypto');
   const event = makeEvent(5);

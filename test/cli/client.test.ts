@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -33,6 +34,31 @@ test('connecting, a token that the supervisor does not know, is bad_token', asyn
   const held = await openHome(home);
   t.teardown(() => held.close());
   t.equal(await codeOf(ControlClient.connect(held)), 'bad_token');
+});
+
+test('connecting, a token that is replaced by a starting supervisor in between, is read again', async (t) => {
+  const home = await makeHome(t);
+  const tokenPath = join(home, 'run/system.token');
+  const fake: FakeSupervisor = await FakeSupervisor.start(
+    home,
+    {},
+    {
+      welcome: (hello) => {
+        if (hello['token'] === fake.token)
+          return { t: 'welcome', protocol: CONTROL_PROTOCOL, version: '9.9.9', pid: 0 };
+        // The old token was read before this supervisor wrote its own.
+        writeFileSync(tokenPath, fake.token);
+        return { t: 'refused', error: { code: 'bad_token', message: 'authentication failed' } };
+      },
+    },
+  );
+  t.teardown(() => fake.stop());
+  await writeFile(tokenPath, 'f'.repeat(64));
+  const held = await openHome(home);
+  t.teardown(() => held.close());
+  const client = await ControlClient.connect(held);
+  t.equal(client.version, '9.9.9');
+  client.close();
 });
 
 test('connecting, a token file that is no token or a link, is bad_token and nothing is sent', async (t) => {

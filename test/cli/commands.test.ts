@@ -269,3 +269,11 @@ test('an answer that is no list, from a supervisor that broke the protocol, is a
   const { home } = await startFake(t, { ps: () => 'nonsense' });
   t.match(await runCli(['ps'], home), { exitCode: 1, out: '', err: /bad_protocol/ });
 });
+
+test('build, a directory that is none or a manifest that is broken, is one clear error', async (t) => {
+  const cwd = t.testdir({ broken: { 'Capsule.toml': '[package' }, empty: {} });
+  const home = await makeHome(t);
+  t.match(await runCli(['build', 'nowhere'], home, { cwd }), { exitCode: 1, out: '', err: /nowhere.*\(not_found\)/ });
+  t.match(await runCli(['build', 'broken'], home, { cwd }), { exitCode: 1, err: /Capsule\.toml.*\(bad_manifest\)/ });
+  t.match(await runCli(['build', 'empty', '--json'], home, { cwd }), { exitCode: 0, out: '[]\n' });
+});

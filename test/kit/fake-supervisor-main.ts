@@ -9,18 +9,22 @@ const home = process.argv[process.argv.indexOf('--home') + 1];
 if (home === undefined) throw new Error('--home HOME');
 const how = process.env['FAKE_SUPERVISOR'] ?? 'serve';
 
+function loseStart(): never {
+  process.stderr.write('{"level":"fatal","code":"already_running","msg":"a supervisor is running"}\n');
+  process.exit(1);
+}
+
 if (how === 'die') {
   process.stderr.write('{"level":"info","msg":"starting"}\n');
   process.stderr.write('{"level":"fatal","code":"bad_config","msg":"etc/config.toml\u001b[2K, line 3"}\n');
   process.exit(1);
 } else if (how === 'lock') {
-  process.stderr.write('{"level":"fatal","code":"already_running","msg":"a supervisor is running"}\n');
-  process.exit(1);
+  loseStart();
 } else if (how === 'hang') {
   process.stdout.write(`pid ${process.pid}\n`);
   setInterval(() => {}, 1_000);
 } else {
-  const fake = await FakeSupervisor.start(
+  const fake: FakeSupervisor = await FakeSupervisor.start(
     home,
     {
       stop: () => {
@@ -34,6 +38,6 @@ if (how === 'die') {
       },
     },
     { pid: process.pid },
-  );
+  ).catch(loseStart);
   process.stdout.write('serving\n');
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -118,10 +118,21 @@ export class FakeSupervisor {
   static async start(home: string, script: FakeScript = {}, options: FakeOptions = {}): Promise<FakeSupervisor> {
     const fake = new FakeSupervisor(home, script, options);
     await mkdir(join(home, 'run'), { recursive: true, mode: 0o700 });
-    await writeFile(join(home, 'run/system.token'), fake.token, { mode: 0o600 });
-    await new Promise<void>((resolve) => fake.#server.listen(join(home, 'run/system.sock'), resolve));
+    // Listening is what only one of two can do; whoever lost must not have written a token.
+    await new Promise<void>((resolve, reject) => {
+      fake.#server.once('error', reject);
+      fake.#server.listen(join(home, 'run/system.sock'), resolve);
+    });
+    await fake.#writeToken();
     if (options.ready !== false) await fake.markReady();
     return fake;
+  }
+
+  /** Moved into place, as the real one does: a reader never sees half of it. */
+  async #writeToken(): Promise<void> {
+    const path = join(this.#home, 'run/system.token');
+    await writeFile(`${path}.tmp`, this.token, { mode: 0o600 });
+    await rename(`${path}.tmp`, path);
   }
 
   async markReady(): Promise<void> {
