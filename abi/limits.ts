@@ -40,6 +40,7 @@ export const LIMITS = {
   autoSubscriptionsMax: 64,
   envelopeBytesMax: 10 * MIB,
   invocationQueueMax: 256,
+  invocationQueueBytesMax: 32 * MIB,
   interceptorPriorityDefault: 100,
   // one capsule instance
   memoryPagesDefault: 1024,
@@ -76,6 +77,10 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
   const need = (ok: boolean, why: string) => {
     if (!ok) broken.push(why);
   };
+  need(
+    limits.ipcPayloadBytesMax * 4 < limits.controlFrameBytesMax,
+    'a message as a list of numbers must fit a frame to a worker',
+  );
   need(limits.payloadBytesMax + 64 * KIB < limits.workerFrameBytesMax, 'the largest argument must fit a worker frame');
   need(limits.envelopeBytesMax < limits.workerFrameBytesMax, 'a full envelope must fit a worker frame');
   need(limits.ipcPayloadBytesMax < limits.publishBytesPerSecondMax, 'one message must pass the rate window');

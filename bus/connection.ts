@@ -13,7 +13,7 @@ import { FrameReader } from './frame-reader.js';
 export class FrameConnection {
   readonly #stream: Duplex;
   readonly #reader: FrameReader;
-  readonly #frameBytesMax: number;
+  readonly #sendBytesMax: number;
   #frameHandler: ((value: unknown) => void) | null = null;
   #closeHandler: ((fault: Fault | null) => void) | null = null;
   #drainWaiters: (() => void)[] = [];
@@ -22,12 +22,12 @@ export class FrameConnection {
   #fault: Fault | null = null;
 
   /**
-   * `frameBytesMax`: largest payload in bytes, in both directions. The stream must be a byte stream that nobody else
-   * reads.
+   * `frameBytesMax`: largest payload in bytes that is received, and sent unless `sendBytesMax` says otherwise. The stream
+   * must be a byte stream that nobody else reads.
    */
-  constructor(stream: Duplex, options: { frameBytesMax: number }) {
+  constructor(stream: Duplex, options: { frameBytesMax: number; sendBytesMax?: number }) {
     this.#stream = stream;
-    this.#frameBytesMax = options.frameBytesMax;
+    this.#sendBytesMax = options.sendBytesMax ?? options.frameBytesMax;
     this.#reader = new FrameReader(options.frameBytesMax);
     stream.on('drain', () => this.#wakeDrainWaiters());
     stream.on('error', (error) => this.#end(faultOfStream(error)));
@@ -100,8 +100,8 @@ export class FrameConnection {
   #encode(value: unknown): Buffer {
     const frame = encodeFrame(value);
     const bytes = frame.length - FRAME_HEADER_BYTES;
-    if (bytes > this.#frameBytesMax) {
-      throw new Fault('frame_too_large', `frame of ${bytes} bytes; expected at most ${this.#frameBytesMax}`);
+    if (bytes > this.#sendBytesMax) {
+      throw new Fault('frame_too_large', `frame of ${bytes} bytes; expected at most ${this.#sendBytesMax}`);
     }
     return frame;
   }

@@ -1,5 +1,6 @@
 import { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
+import { isOpenTopic } from './kernel-topics.js';
 import { RateWindow } from './rate-window.js';
 import type { Subscription } from './subscription.js';
 import { checkTopicLength, parsePattern, parseTopic } from './topic.js';
@@ -13,6 +14,8 @@ export interface EndpointSpec {
   readonly sourceId: string;
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
+  /** An uplink: it may publish people's answers and requests on the kernel's own topics (ABI reference section 7). */
+  readonly speaksForPeople?: boolean;
 }
 
 export interface EndpointCounters {
@@ -38,6 +41,7 @@ export class Endpoint {
   readonly counts = { published: 0, delivered: 0, dropped: 0, lagged: 0 };
   readonly #publishAcl = new TopicIndex<true>('acl');
   readonly #subscribeAcl: readonly string[];
+  readonly #speaksForPeople: boolean;
   /** Per principal, and here, so that one capsule cannot use up what another needs for the same principal. */
   readonly #rate = new RateWindow();
   #handlesIssued = 0;
@@ -48,6 +52,7 @@ export class Endpoint {
     for (const pattern of spec.publish) this.#publishAcl.add(parsePattern(pattern, 'host', 'publish'), true);
     for (const pattern of spec.subscribe) parsePattern(pattern, 'host', 'subscribe');
     this.#subscribeAcl = spec.subscribe;
+    this.#speaksForPeople = spec.speaksForPeople === true;
   }
 
   /**
@@ -65,7 +70,7 @@ export class Endpoint {
       throw new Fault('rate_limited', message, { field: 'payload' });
     }
     const segments = parseTopic(topic, 'guest');
-    if (!this.#publishAcl.matches(segments)) {
+    if (!this.#publishAcl.matches(segments) || !isOpenTopic(topic, this.#speaksForPeople)) {
       const message = `the manifest does not declare publishing on "${topic}"`;
       throw new Fault('capability_missing', message, { field: 'topic' });
     }

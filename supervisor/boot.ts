@@ -116,6 +116,9 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
   const shipped = { store: capsules, worker: pool, directory: options.builtins, principal: PRINCIPAL };
   const builtins = await steps.run('builtins', () => syncBuiltins(shipped));
   const [audit, { tools, jailMissing }] = await Promise.all([opening, probing]);
+  const missing = (['prlimit', 'setpriv', 'env'] as const).filter((name) => tools[name] === null);
+  if (missing.length > 0)
+    options.logger.error({ missing }, 'workers are contained less without these programs (util-linux)');
   return { home, config, store, audit, logs, tools, jailMissing, capsules, builtins };
 }
 
@@ -160,7 +163,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
     log: (capsule, message) => logs.write(capsule, 'warn', message),
   });
-  const bus: BusPort = new BusPort({ router, delivery, processOf });
+  const bus: BusPort = new BusPort({ router, delivery, processOf, onFault });
   const people = new KernelAsk(approvals, sessions, config.approval.mode);
   const handlers = makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people });
   const dispatcher = new Dispatcher({ handlers, gate, audit, now: Date.now, onInternal: onFault });
@@ -181,7 +184,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     builtins,
     jailMissing,
     principal: PRINCIPAL,
-    socketPath: home.socket,
+    socketPath: home.uplinkSocket,
   });
   const found = await steps.run(
     'capsules',

@@ -1,5 +1,6 @@
-import { Fault } from '../abi/errno.js';
+import { asFault, Fault } from '../abi/errno.js';
 import { encodeEnvelope } from '../bus/envelope.js';
+import { isOpenTopic } from '../bus/kernel-topics.js';
 import type { Actor } from '../bus/message.js';
 import type { Router } from '../bus/router.js';
 import { matchAcl, matchSubscription } from '../bus/topic-match.js';
@@ -7,19 +8,16 @@ import type { Delivery } from './delivery.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { CallContext } from './syscalls/handler.js';
 import type { BusService, HookService } from './syscalls/ipc.js';
+import { WaitGraph } from './wait-graph.js';
 
 /** Topics of which a full queue loses messages first: parts of a stream, after which the whole comes anyway. */
 const LOSSY_TOPICS = ['agent.v1.stream.*', 'llm.v1.stream.*', 'astrid.v1.watchdog.*'];
-
-/** Topics that say what the kernel says. Whatever a manifest declares, a capsule that published here would speak as the kernel. */
-const KERNEL_PREFIX = 'astrid.';
-/** What people's uplinks publish there on their behalf (ABI reference section 7). */
-const UPLINK_PREFIXES = ['astrid.v1.request.', 'astrid.v1.elicit.response.', 'astrid.v1.approval.response.'];
 
 export interface BusParts {
   readonly router: Router;
   readonly delivery: Delivery;
   readonly processOf: (capsule: string) => CapsuleProcess | undefined;
+  readonly onFault: (fault: Fault) => void;
 }
 
 const isReliable = (topic: string) => !LOSSY_TOPICS.some((pattern) => matchSubscription(pattern, topic));
@@ -27,6 +25,7 @@ const isReliable = (topic: string) => !LOSSY_TOPICS.some((pattern) => matchSubsc
 /** The bus calls of capsules, and the kernel's own messages, over the router and the delivery to interceptors. */
 export class BusPort implements BusService, HookService {
   readonly #parts: BusParts;
+  readonly #waits = new WaitGraph();
 
   constructor(parts: BusParts) {
     this.#parts = parts;
@@ -38,7 +37,12 @@ export class BusPort implements BusService, HookService {
 
   /** A message of the kernel (source nil): no access list, no rate. */
   publishKernel(topic: string, payload: unknown, actor: Actor): void {
-    void this.#publish(null, topic, payload, 0, actor);
+    try {
+      void this.#publish(null, topic, payload, 0, actor);
+    } catch (error) {
+      // The kernel's own message could not be sent (a guest's payload inside it may be the reason): it must not end the kernel.
+      this.#parts.onFault(asFault(error));
+    }
   }
 
   /** What an uplink says for a person: attributed as claimed. */
@@ -49,10 +53,7 @@ export class BusPort implements BusService, HookService {
   mayPublish(capsule: string, topic: string): boolean {
     const manifest = this.#parts.processOf(capsule)?.spec.manifest;
     if (manifest === undefined) return false;
-    if (topic.startsWith(KERNEL_PREFIX)) {
-      const speaksForPeople = manifest.capabilities.uplink === true;
-      if (!speaksForPeople || !UPLINK_PREFIXES.some((prefix) => topic.startsWith(prefix))) return false;
-    }
+    if (!isOpenTopic(topic, manifest.capabilities.uplink === true)) return false;
     return manifest.publish.some((pattern) => matchAcl(pattern, topic));
   }
 
@@ -87,17 +88,30 @@ export class BusPort implements BusService, HookService {
     return this.#parts.router.onReady(capsule, handle, wake);
   }
 
+  /**
+   * Discovery is open to all, as in the original; any other hook makes a capsule act, and takes the same leave as a message.
+   */
+  mayTrigger(capsule: string, topic: string): boolean {
+    return topic.endsWith('.describe') ? isOpenTopic(topic, false) : this.mayPublish(capsule, topic);
+  }
+
   /** Every ready capsule but the caller whose interceptor matches; two matches in one are two calls. */
   async trigger(topic: string, payload: unknown, context: CallContext): Promise<unknown[]> {
-    const bytes = Buffer.from(JSON.stringify(payload));
-    const waiters = new Set([...context.waiters, context.capsule]);
+    const bytes = Buffer.from(JSON.stringify(payload) ?? 'null');
     const calls = this.#parts.router.matchInterceptors(topic).map(async (match) => {
       const process = this.#parts.processOf(match.endpoint);
       if (process === undefined || !process.isReady || process.name === context.capsule) return undefined;
-      if (waiters.has(process.name)) {
-        throw new Fault('timed_out', `a cycle: ${topic} would wait for a capsule that waits for this call`);
+      const release = this.#waits.add(context.capsule, process.name);
+      if (release === null) {
+        throw new Fault('conflict', `a cycle: ${topic} would wait for a capsule that waits for this one`, {
+          field: 'hook',
+        });
       }
-      return this.#parts.delivery.callHook(process, match, bytes, { actor: context.actor, waiters });
+      try {
+        return await this.#parts.delivery.callHook(process, match, bytes, context.actor);
+      } finally {
+        release();
+      }
     });
     const outputs = await Promise.all(calls);
     return outputs.filter((output) => output !== undefined && output !== null);

@@ -10,7 +10,6 @@ import type { Invocation, InvocationOutcome } from './proc/invocation.js';
 
 /** How long a publisher waits for room in a full queue before the message is dropped and counted. */
 const SPACE_WAIT_MS = 2000;
-const NO_WAITERS: ReadonlySet<string> = new Set();
 
 /** Topics whose failed delivery is not announced: the announcement could fail alike, and nobody waits for a tick. */
 const UNANNOUNCED = new Set(['astrid.v1.delivery.failed', 'astrid.v1.watchdog.tick', 'astrid.v1.event_bus.lagged']);
@@ -48,17 +47,11 @@ export class Delivery {
   }
 
   /** A hook's call of one capsule: its output as JSON, or undefined for whatever does not count (ABI reference 2.11). */
-  async callHook(
-    process: CapsuleProcess,
-    match: Matched,
-    payload: Buffer,
-    cause: { actor: Actor; waiters: ReadonlySet<string> },
-  ): Promise<unknown> {
+  async callHook(process: CapsuleProcess, match: Matched, payload: Buffer, actor: Actor): Promise<unknown> {
     const invocation: Invocation = {
       ...this.#invocation(process, match.action, payload, null),
-      actor: cause.actor,
+      actor,
       label: `hook ${match.event}`,
-      waiters: cause.waiters,
     };
     const outcome = await process.submit(invocation);
     this.#report(process, invocation, outcome);
@@ -110,7 +103,6 @@ export class Delivery {
       actor: message?.actor ?? { principal: process.spec.principal, attribution: 'system', session: null },
       message,
       label: message?.topic ?? action,
-      waiters: NO_WAITERS,
       wallMs: process.spec.manifest.limits.wallMs,
     };
   }

@@ -102,8 +102,27 @@ export class Dispatcher {
       throw decision.fault ?? new Fault('policy_denied', 'denied');
     }
     if (row.audit === 'before') return this.#runAfterAppend(call, decision.authorization);
-    if (row.audit === 'with') this.#parts.audit.record(this.#event(call, decision.authorization, 'done'));
-    return handler.run(request, context);
+    if (row.audit === 'none') return handler.run(request, context);
+    this.#parts.audit.record(this.#event(call, decision.authorization, 'accepted'));
+    return this.#runRecorded(call, decision.authorization, () => handler.run(request, context));
+  }
+
+  /** What was accepted and then failed, or was refused on the way, is recorded as that. */
+  #runRecorded(
+    call: OpenCall,
+    authorization: Authorization,
+    run: () => Buffer | Promise<Buffer>,
+  ): Buffer | Promise<Buffer> {
+    const failed = (error: unknown): never => {
+      this.#parts.audit.record(this.#event(call, authorization, 'failed'));
+      throw error;
+    };
+    try {
+      const result = run();
+      return result instanceof Promise ? result.catch(failed) : result;
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   /** The entry is acknowledged before the effect; if it cannot be written, there is no effect. */
@@ -113,12 +132,7 @@ export class Dispatcher {
     } catch (error) {
       throw new Fault('audit_unavailable', 'the action cannot be logged now, so it is denied', { cause: error });
     }
-    try {
-      return await call.handler.run(call.request, call.context);
-    } catch (error) {
-      this.#parts.audit.record(this.#event(call, authorization, 'failed'));
-      throw error;
-    }
+    return this.#runRecorded(call, authorization, () => call.handler.run(call.request, call.context));
   }
 
   #event(call: OpenCall, authorization: Authorization, outcome: AuditEvent['outcome']): AuditEvent {
@@ -156,10 +170,9 @@ function makeContext(process: CapsuleProcess, recheck: CallContext['recheck']): 
     manifest: process.spec.manifest,
     sourceId: process.sourceId,
     actor: invocation.actor,
-    waiters: invocation.waiters,
     cancel: cancel.signal,
     recheck,
-    setWaiting: (what) => process.setWaiting(what),
+    setWaiting: (what) => process.setWaiting(running, what),
     pauseClock: () => wall?.pause(),
     resumeClock: () => (running === process.running ? wall?.resume() : undefined),
   };

@@ -11,6 +11,8 @@ const PRIVATE_DIR = 0o700;
 export interface Home {
   readonly root: string;
   readonly socket: string;
+  /** The listener that the net calls give to uplink capsules; not the kernel's own. */
+  readonly uplinkSocket: string;
   readonly token: string;
   readonly ready: string;
   readonly auditKey: string;
@@ -53,6 +55,7 @@ export function describeHome(root: string): Home {
   return {
     root,
     socket: join(root, 'run/system.sock'),
+    uplinkSocket: join(root, 'run/uplink.sock'),
     token: join(root, 'run/system.token'),
     ready: join(root, 'run/system.ready'),
     auditKey: join(root, 'keys/audit.key'),

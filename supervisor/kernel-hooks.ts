@@ -75,6 +75,7 @@ function register(router: Router, process: CapsuleProcess) {
     sourceId: process.sourceId,
     publish: manifest.publish,
     subscribe: manifest.subscribe,
+    speaksForPeople: manifest.capabilities.uplink === true,
   });
   if (!hasRunLoop) {
     for (const interceptor of manifest.interceptors) router.addInterceptor(process.name, interceptor);

@@ -1,10 +1,10 @@
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { createWriteStream, mkdirSync, readdirSync, statSync, unlinkSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import type { LogRow } from '../abi/control.js';
 import { LIMITS } from '../abi/limits.js';
 import type { LogLevel } from '../abi/worker-protocol.js';
 
+const DAYS_KEPT = 7;
 const LINES_PER_SECOND_MAX = 500;
 const FILE_BYTES_PER_DAY_MAX = 64 * 1024 * 1024;
 
@@ -80,23 +80,12 @@ export class LogBook {
     if (log.rows.length > LIMITS.logLinesKeptPerCapsule)
       log.rows.splice(0, log.rows.length - LIMITS.logLinesKeptPerCapsule);
     for (const follower of this.#followers) follower(row);
-    void this.#append(log, row);
+    this.#append(log, row);
   }
 
-  async #append(log: CapsuleLog, row: LogRow): Promise<void> {
+  #append(log: CapsuleLog, row: LogRow): void {
     const day = new Date(row.time).toISOString().slice(0, 10);
-    if (log.fileDay !== day) {
-      log.fileDay = day;
-      log.fileBytes = 0;
-      log.file?.end();
-      const directory = join(this.#directory, row.capsule);
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      log.file = createWriteStream(join(directory, `${day}.log`), { flags: 'a', mode: 0o600 });
-      // A log file that cannot be written (a full disk) must not take the kernel down; the lines stay in memory.
-      log.file.on('error', () => {
-        log.file = null;
-      });
-    }
+    if (log.fileDay !== day) this.#openFile(log, row.capsule, day);
     // One line per row, whatever the capsule put into it: an injected newline must not look like another row.
     const text = row.message.replace(
       /[\u0000-\u001f\u007f]/g,
@@ -106,4 +95,32 @@ export class LogBook {
     log.fileBytes += line.length;
     if (log.fileBytes <= FILE_BYTES_PER_DAY_MAX) log.file?.write(line);
   }
+
+  /** A log file that cannot be made or written (a full disk) must not take the kernel down; the lines stay in memory. */
+  #openFile(log: CapsuleLog, capsule: string, day: string): void {
+    log.fileDay = day;
+    log.file?.end();
+    log.file = null;
+    const directory = join(this.#directory, capsule);
+    const path = join(directory, `${day}.log`);
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      log.fileBytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      removeOldFiles(directory, day);
+    } catch (error) {
+      if (error instanceof Error) return;
+      throw error;
+    }
+    const file = createWriteStream(path, { flags: 'a', mode: 0o600 });
+    file.on('error', () => {
+      if (log.file === file) log.file = null;
+    });
+    log.file = file;
+  }
+}
+
+/** Seven days are kept (ABI reference 2.11). */
+function removeOldFiles(directory: string, today: string): void {
+  const names = readdirSync(directory).filter((name) => /^\d{4}-\d{2}-\d{2}\.log$/.test(name) && name < today);
+  for (const name of names.sort().slice(0, -(DAYS_KEPT - 1))) unlinkSync(join(directory, name));
 }

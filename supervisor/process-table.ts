@@ -1,7 +1,7 @@
 import type { ProcessRow } from '../abi/control.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
-import type { Tier } from '../abi/manifest.js';
+import type { CapsuleManifest, Tier } from '../abi/manifest.js';
 import { orderCapsules } from './capsule/order.js';
 import type { CapsuleProblem, CapsuleStore, InstalledCapsule } from './capsule/store.js';
 import type { Config } from './config.js';
@@ -102,16 +102,17 @@ export class ProcessTable {
   async #specify(capsule: InstalledCapsule): Promise<CapsuleSpec> {
     const { store, principal, socketPath } = this.#parts;
     const loaded = await store.loadInstalled(principal, capsule.name);
+    const tier = this.#tierOf(capsule.name, loaded.hash);
     this.#fresh.set(loaded.hash, loaded.wasm);
     const defaults = loaded.manifest.env.map((row) => [row.name, configText(row.default)] as const);
     return {
       manifest: loaded.manifest,
       hash: loaded.hash,
-      tier: this.#tierOf(capsule.name, loaded.hash),
+      tier,
       generation: loaded.generation.generation,
       hasRunLoop: loaded.report.entryPoints.includes('run'),
       principal,
-      config: { ...Object.fromEntries(defaults), ASTRID_SOCKET_PATH: socketPath },
+      config: { ...Object.fromEntries(defaults), ...uplinkConfig(loaded.manifest, socketPath) },
     };
   }
 
@@ -136,6 +137,12 @@ function providersOf(capsule: InstalledCapsule, all: readonly InstalledCapsule[]
   const provides = ({ manifest }: InstalledCapsule) =>
     manifest.exports.some(({ namespace, name }) => wants.has(`${namespace}:${name}`));
   return all.filter((other) => other.name !== capsule.name && provides(other)).map(({ name }) => name);
+}
+
+/** Only who speaks for people is told where people knock. */
+function uplinkConfig(manifest: CapsuleManifest, socketPath: string): Record<string, string> {
+  const isUplink = manifest.capabilities.uplink === true || manifest.uplinks.length > 0;
+  return isUplink ? { ASTRID_SOCKET_PATH: socketPath } : {};
 }
 
 function configText(value: string | readonly string[] | null): string {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { ApprovalMode, SessionRow } from '../abi/control.js';
 import { Fault } from '../abi/errno.js';
 
@@ -35,21 +34,21 @@ export class Sessions {
 
   /** Opens a new session, or one that exists: its workspace must then be the same. */
   async open(request: {
-    id: string | undefined;
+    id: string;
     workspace: string;
     mode: ApprovalMode | undefined;
     defaultMode: ApprovalMode;
     principal: string;
     now: number;
   }): Promise<{ session: Session; row: SessionRow }> {
-    const known = request.id === undefined ? null : this.find(request.id);
+    const known = this.find(request.id);
     if (known !== null && known.workspace !== request.workspace) {
       throw new Fault('conflict', `session ${known.id} belongs to the workspace ${known.workspace}`, {
         field: 'workspace',
       });
     }
     const opened: Session = known ?? {
-      id: request.id ?? randomBytes(6).toString('hex'),
+      id: request.id,
       principal: request.principal,
       workspace: request.workspace,
       createdAt: request.now,

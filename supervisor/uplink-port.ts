@@ -25,6 +25,15 @@ export class UplinkPort {
     return this.#bus.publishFor(this.#endpoint, topic, payload, actor);
   }
 
+  #subscribeAll(endpoint: string, session: string, patterns: readonly string[]): number[] {
+    try {
+      return patterns.map((pattern) => this.#router.subscribe(endpoint, pattern, { checkAcl: false, session }));
+    } catch (error) {
+      this.#router.removeEndpoint(endpoint);
+      throw error;
+    }
+  }
+
   /** Sends every message of the session that matches, in bus order, with what was lost in between. */
   subscribe(
     _client: string,
@@ -35,7 +44,7 @@ export class UplinkPort {
   ): void {
     const endpoint = `stream-${randomUUID()}`;
     this.#router.addEndpoint({ id: endpoint, sourceId: randomUUID(), publish: [], subscribe: [] });
-    const handles = patterns.map((pattern) => this.#router.subscribe(endpoint, pattern, { checkAcl: false, session }));
+    const handles = this.#subscribeAll(endpoint, session, patterns);
     let open = true;
     let scheduled = false;
     let waits: (() => void)[] = [];

@@ -1,5 +1,6 @@
 import createPlugin from '@extism/extism';
 import { asFault, Fault } from '../abi/errno.js';
+import { LIMITS } from '../abi/limits.js';
 import type { LoadReport, LoadRequest } from '../abi/worker-protocol.js';
 import { clampMemory } from './clamp.js';
 import { type GuestOutcome, makeExtismEnv } from './extism-env.js';
@@ -54,7 +55,7 @@ export class CapsuleHost {
     const log = (level: string, message: string) => client.sendLog(level, message);
     const local = makeLocalCalls(request, client, context, Date.now);
     const logLocally = (level: string, message: string) => {
-      local['astrid_log']?.([Buffer.from(level), Buffer.from(message)]);
+      local['astrid_log']?.([Buffer.from(level), Buffer.from(message.slice(0, LIMITS.logMessageBytesMax))]);
     };
     const wasiNames = WebAssembly.Module.imports(module).filter((item) => item.module === WASI);
     const functions = {

@@ -1,6 +1,7 @@
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import { FROM_WORKER, type LoadRequest, TO_WORKER } from '../abi/worker-protocol.js';
+import { closeInheritedFiles } from '../bus/inherited-files.js';
 import { CapsuleHost } from './capsule-host.js';
 import { Channel } from './channel.js';
 import { SyscallClient } from './syscall-client.js';
@@ -36,6 +37,7 @@ async function load(channel: Channel, client: SyscallClient): Promise<CapsuleHos
 }
 
 try {
+  closeInheritedFiles(CHANNEL_DESCRIPTOR);
   await serve(new Channel(CHANNEL_DESCRIPTOR, LIMITS.controlFrameBytesMax));
   process.exit(0);
 } catch (error) {

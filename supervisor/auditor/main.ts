@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { asFault, type Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { FrameConnection } from '../../bus/connection.js';
+import { closeInheritedFiles } from '../../bus/inherited-files.js';
 import { preparePrivateDirectory } from './directory.js';
 import { openLogKey } from './key-file.js';
 import { takeLock } from './lock.js';
@@ -75,6 +76,7 @@ function serve(paths: Arguments): void {
 process.umask(0o077);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 try {
+  closeInheritedFiles(SUPERVISOR_FD);
   serve(readArguments(process.argv.slice(2)));
 } catch (thrown) {
   process.stderr.write(`auditor: ${asFault(thrown).message}\n`);

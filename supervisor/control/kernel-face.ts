@@ -41,7 +41,7 @@ export interface KernelFace {
     get(id: string): SessionFace;
     list(): Omit<SessionRow, 'resumed'>[];
     open(request: {
-      id: string | undefined;
+      id: string;
       workspace: string;
       mode: ApprovalMode | undefined;
       defaultMode: ApprovalMode;

@@ -9,6 +9,8 @@ import type { ControlHandlers } from './handlers.js';
 import { ControlSession } from './session.js';
 
 const TOKEN_BYTES = 32;
+const CONNECTIONS_MAX = 256;
+const CLOSE_WAIT_MS = 1000;
 /** The largest request is a publish; what a client sends needs no more than that. */
 const REQUEST_BYTES_MAX = LIMITS.ipcPayloadBytesMax + 64 * 1024;
 
@@ -24,6 +26,8 @@ export interface ListenerOptions {
 export class ControlListener {
   readonly #options: ListenerOptions;
   readonly #clients = new Set<FrameConnection>();
+  /** Also those that have not shown the token yet. */
+  readonly #open = new Set<FrameConnection>();
   #server: Server | null = null;
   #tokenDigest: Buffer = Buffer.alloc(0);
 
@@ -50,24 +54,37 @@ export class ControlListener {
   }
 
   async close(): Promise<void> {
-    for (const connection of this.#clients) connection.close();
+    for (const connection of this.#open) connection.close();
+    // A client that does not read its last answer must not keep the supervisor.
+    const deadline = setTimeout(() => {
+      for (const connection of this.#open) connection.destroy();
+    }, CLOSE_WAIT_MS);
     const server = this.#server;
     if (server !== null) await new Promise<void>((resolve) => server.close(() => resolve()));
+    clearTimeout(deadline);
     await unlink(this.#options.tokenPath).catch(ignoreMissing);
   }
 
   #accept(socket: Socket): void {
-    const connection = new FrameConnection(socket, { frameBytesMax: REQUEST_BYTES_MAX });
+    const connection = new FrameConnection(socket, {
+      frameBytesMax: REQUEST_BYTES_MAX,
+      sendBytesMax: LIMITS.controlFrameBytesMax,
+    });
+    this.#open.add(connection);
+    if (this.#open.size > CONNECTIONS_MAX) this.#reject(connection, 'too many connections');
     const deadline = setTimeout(() => this.#reject(connection, 'no handshake in time'), LIMITS.handshakeWaitMs);
     let session: ControlSession | null = null;
+    let refused = false;
     connection.onFrame((frame) => {
       if (session !== null) {
         session.receive(frame);
         return;
       }
+      if (refused) return;
       clearTimeout(deadline);
       const fault = this.#checkHello(frame);
       if (fault !== null) {
+        refused = true;
         connection.send({ t: 'refused', error: { code: fault.code, message: fault.message } });
         this.#reject(connection, fault.message);
         return;
@@ -79,6 +96,7 @@ export class ControlListener {
     connection.onClose((fault) => {
       clearTimeout(deadline);
       this.#clients.delete(connection);
+      this.#open.delete(connection);
       session?.close();
       if (fault !== null && fault.code !== 'connection_closed') this.#options.onRejected(fault.message);
     });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { type ApprovalMode, type BusEventRow, CLIENT_TOPICS, type StatusResult } from '../../abi/control.js';
@@ -86,15 +87,23 @@ async function openSession(
   if (workspace === null || !(await stat(workspace)).isDirectory()) {
     throw new Fault('not_found', 'workspace: there is no such directory', { field: 'workspace' });
   }
+  const id = params.id ?? randomBytes(6).toString('hex');
+  // Written down first: a session that cannot be logged is not opened, and its mode is not changed.
+  const known = kernel.sessions.list().some((session) => session.id === id);
+  await kernel.recordOperator(
+    known ? 'session.resume' : 'session.open',
+    `${workspace} ${params.mode ?? ''}`.trim(),
+    client.client,
+    id,
+  );
   const { session, row } = await kernel.sessions.open({
-    id: params.id,
+    id,
     workspace,
     mode: params.mode,
     defaultMode: kernel.defaultMode,
     principal: PRINCIPAL,
     now: Date.now(),
   });
-  await kernel.recordOperator(row.resumed ? 'session.resume' : 'session.open', workspace, client.client, session.id);
   if (params.interactive) {
     const release = kernel.sessions.addListener(session.id);
     client.onClose(() => {

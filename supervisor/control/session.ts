@@ -122,8 +122,19 @@ export class ControlSession {
     });
   }
 
+  /** A frame that cannot be sent is said in its place: an error to a request, the end of a stream. */
   #send(frame: unknown): boolean {
-    return this.#closed ? true : this.#connection.send(frame);
+    if (this.#closed) return true;
+    try {
+      return this.#connection.send(frame);
+    } catch (thrown) {
+      const { code, message } = asFault(thrown);
+      const { t, id, stream } = frame as { t: string; id?: number; stream?: number };
+      const error = { code, message };
+      if (t === 'res') return this.#connection.send({ t: 'res', id, ok: false, error });
+      if (stream !== undefined) this.#endStream(stream);
+      return this.#connection.send({ t: 'end', stream, error });
+    }
   }
 
   #endStream(stream: number): void {

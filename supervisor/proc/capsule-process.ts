@@ -5,10 +5,11 @@ import { LIMITS } from '../../abi/limits.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import type { CapsuleSpec, ProcessHooks, RunningInvocation } from './capsule-spec.js';
 import { encodeCaller, encodeRequest } from './guest-request.js';
+import { endInstance, type Instance, makeInstance } from './instance.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 import { InvocationQueue, type QueuedInvocation } from './invocation-queue.js';
 import { innermostChild, readProcessStats } from './process-stats.js';
-import { RestartPlan } from './restart.js';
+import { type EndKind, RestartPlan } from './restart.js';
 import type { ExitStatus, WorkerProcess } from './spawn.js';
 import { nextState, type ProcessEvent } from './transitions.js';
 import { WallClock } from './wall-clock.js';
@@ -21,7 +22,7 @@ const KERNEL_ACTOR = { principal: 'default', attribution: 'system', session: nul
 /** One capsule and its process through starts, invocations, crashes and restarts. */
 export class CapsuleProcess {
   readonly spec: CapsuleSpec;
-  readonly queue = new InvocationQueue(LIMITS.invocationQueueMax);
+  readonly queue = new InvocationQueue(LIMITS.invocationQueueMax, LIMITS.invocationQueueBytesMax);
   /** UUID of the instance; new at every load (ABI reference 2.2). */
   sourceId: string = randomUUID();
   /** Handles that were made for it before it ran: they come first and cannot be given back. */
@@ -32,10 +33,7 @@ export class CapsuleProcess {
   readonly #plan: RestartPlan;
   readonly #lastCalls: string[] = [];
   #state: ProcessState = 'stopped';
-  #worker: WorkerProcess | null = null;
-  #link: WorkerLink | null = null;
-  #running: RunningInvocation | null = null;
-  #endReason: Fault | null = null;
+  #instance: Instance | null = null;
   #stopRequested = false;
   #restartTimer: NodeJS.Timeout | null = null;
   #readyWaiters: ((fault: Fault | null) => void)[] = [];
@@ -67,12 +65,12 @@ export class CapsuleProcess {
   }
 
   get running(): RunningInvocation | null {
-    return this.#running;
+    return this.#instance?.running ?? null;
   }
 
   /** Starts and resolves when ready; rejects with why it could not become ready. */
   async start(): Promise<void> {
-    if (this.#worker !== null) return;
+    if (this.#instance !== null) return;
     this.#stopRequested = false;
     await this.#startOnce(false);
   }
@@ -82,29 +80,27 @@ export class CapsuleProcess {
     if (this.#state === 'failed' || this.#state === 'stopped' || this.#state === 'stopping') {
       return Promise.resolve({ kind: 'failed', fault: new Fault('not_ready', `the capsule is ${this.#state}`) });
     }
+    if (this.queue.isFull) {
+      const full = `${this.queue.size} invocations are waiting already`;
+      return Promise.resolve({ kind: 'failed', fault: new Fault('rate_limited', full) });
+    }
     return new Promise((settle) => {
       this.queue.push({ invocation, settle });
       this.#pump();
     });
   }
 
-  /** Says what the running invocation waits on, for `ps`; an empty text ends the wait. */
-  setWaiting(what: string): void {
+  /** Says what an invocation waits on, for `ps`; an empty text ends the wait. One that is over has nothing to say. */
+  setWaiting(running: RunningInvocation, what: string): void {
+    if (running !== this.running) return;
     this.#waitsOn = what;
     this.#lastActiveAt = performance.now();
-    if (this.#running !== null) this.#step(what === '' ? 'wake' : 'wait');
+    this.#step(what === '' ? 'wake' : 'wait');
   }
 
   /** Ends the process; the restart policy decides what follows. */
   end(reason: Fault, signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): void {
-    const worker = this.#worker;
-    if (worker === null) return;
-    this.#endReason ??= reason;
-    this.#running?.cancel.abort();
-    worker.kill(signal);
-    if (signal === 'SIGKILL') return;
-    const timer = setTimeout(() => worker.kill('SIGKILL'), LIMITS.killGraceMs);
-    void worker.exited.then(() => clearTimeout(timer));
+    if (this.#instance !== null) endInstance(this.#instance, reason, signal);
   }
 
   /** Ends the process for good and resolves when it is gone. */
@@ -113,10 +109,10 @@ export class CapsuleProcess {
     if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
     this.#restartTimer = null;
     if (this.#state !== 'stopping') this.#step('stop');
-    this.#failQueued(new Fault('cancelled', 'the capsule is being stopped'));
-    if (this.#worker === null) return;
+    this.#failQueued(stopping());
+    if (this.#instance === null) return;
     const gone = new Promise<void>((resolve) => this.#stopWaiters.push(resolve));
-    this.end(new Fault('cancelled', 'the capsule is being stopped'), 'SIGTERM');
+    this.end(stopping(), 'SIGTERM');
     await gone;
   }
 
@@ -130,14 +126,14 @@ export class CapsuleProcess {
   /** Kills a process that is over its memory, or a run loop that went silent. Called by the sampler. */
   checkLimits(now: number): void {
     const pid = this.#measuredPid;
-    if (this.#worker === null || pid === null) return;
+    if (this.#instance === null || pid === null) return;
     const rss = readProcessStats(pid)?.rssBytes ?? 0;
     if (rss > this.memoryBytesMax) {
       this.end(new Fault('out_of_memory', `the process holds ${rss} bytes, the limit is ${this.memoryBytesMax}`));
       return;
     }
     const silentMs = now - this.#lastActiveAt;
-    const loops = this.spec.hasRunLoop && this.#running !== null && this.#waitsOn === '';
+    const loops = this.spec.hasRunLoop && this.running !== null && this.#waitsOn === '';
     if (loops && silentMs > LIMITS.runLoopWatchdogMs) {
       this.end(new Fault('timed_out', `the run loop made no host call for ${Math.round(silentMs / 1000)} s`));
     }
@@ -156,7 +152,7 @@ export class CapsuleProcess {
       tier: this.spec.tier,
       state: this.#state,
       waitsOn: this.#waitsOn,
-      ageMs: this.#worker === null ? 0 : Math.round(performance.now() - this.#startedAt),
+      ageMs: this.#instance === null ? 0 : Math.round(performance.now() - this.#startedAt),
       cpuMs: this.#cpuMsBefore + (stats?.cpuMs ?? 0),
       memoryBytes: stats?.rssBytes ?? 0,
       memoryMaxBytes: this.memoryBytesMax,
@@ -167,32 +163,36 @@ export class CapsuleProcess {
 
   async #startOnce(restart: boolean): Promise<void> {
     this.#step('spawn');
-    this.#endReason = null;
     this.#isReady = false;
     this.#startedAt = performance.now();
     this.#lastActiveAt = this.#startedAt;
+    const instance = this.#spawn();
     try {
-      await this.#launch();
+      await this.#load(instance);
+      if (this.spec.hasRunLoop) await this.#startRunLoop(instance);
     } catch (error) {
       const fault = asFault(error);
-      this.#endReason ??= fault;
-      if (this.#worker === null) this.#afterExit({ code: null, signal: null });
-      else this.end(fault);
-      throw fault;
+      // That the channel closed says less than how the process ended, which is on its way.
+      if (fault.code !== 'crashed') instance.endReason ??= fault;
+      endInstance(instance, fault, 'SIGKILL');
     }
+    if (instance.gone || instance.endReason !== null) throw await instance.ended;
     this.#isReady = true;
     this.#step('ready');
-    this.#hooks.started(this, restart);
+    this.#tell(() => this.#hooks.started(this, restart));
     if (restart) this.#announceRestart();
     this.#pump();
   }
 
-  async #launch(): Promise<void> {
-    // A process takes longer to start than a module to read: both at once. It gets nothing before the hash is checked.
-    const reading = this.#hooks.readModule(this.spec);
-    reading.catch(() => undefined);
-    const worker = this.#hooks.spawn(this.spec.tier);
-    this.#worker = worker;
+  #spawn(): Instance {
+    let worker: WorkerProcess;
+    try {
+      worker = this.#hooks.spawn(this.spec.tier);
+    } catch (error) {
+      this.#step('exit');
+      this.#afterEnd(asFault(error), false);
+      throw error;
+    }
     this.sourceId = randomUUID();
     this.patterns.clear();
     collectLines(worker, (line) => this.#hooks.log(this.name, 'error', line));
@@ -200,18 +200,25 @@ export class CapsuleProcess {
       onCall: (call, args, reply) => this.#onCall(call, args, reply),
       onLog: (level, message) => this.#hooks.log(this.name, level, message),
       onReady: () => this.#settleReady(null),
-      onViolation: (fault) => this.end(fault),
-      onClosed: () => undefined,
+      onViolation: (fault) => endInstance(instance, fault, 'SIGKILL'),
     });
-    this.#link = link;
-    void worker.exited.then((status) => this.#afterExit(status));
+    const instance = makeInstance(worker, link);
+    this.#instance = instance;
+    void worker.exited.then((status) => this.#afterExit(instance, status));
+    return instance;
+  }
+
+  async #load(instance: Instance): Promise<void> {
     const { manifest, generation, config } = this.spec;
-    const wasm = await reading;
-    const deadline = setTimeout(() => this.end(new Fault('timed_out', 'loading took too long')), LIMITS.loadWaitMs);
+    // A process takes longer to start than a module to read: it starts meanwhile, and gets nothing before the hash is checked.
+    const wasm = await this.#hooks.readModule(this.spec);
+    if (this.#instance !== instance || this.#stopRequested) throw stopping();
+    const late = new Fault('timed_out', `loading took longer than ${LIMITS.loadWaitMs / 1000} s`);
+    const deadline = setTimeout(() => endInstance(instance, late, 'SIGKILL'), LIMITS.loadWaitMs);
     const handles = this.#hooks.register(this);
     this.automaticHandles = handles.length;
     try {
-      await link.load({
+      await instance.link.load({
         wasm,
         generation,
         memoryPages: manifest.limits.memoryPages,
@@ -220,18 +227,16 @@ export class CapsuleProcess {
         handles,
         logLevel: 'info',
       });
-    } catch (error) {
-      throw this.#endReason ?? error;
     } finally {
       clearTimeout(deadline);
     }
-    this.#measuredPid = innermostChild(worker.pid);
+    if (this.#instance !== instance || this.#stopRequested) throw stopping();
+    this.#measuredPid = innermostChild(instance.worker.pid);
     this.#step('loaded');
-    if (this.spec.hasRunLoop) await this.#startRunLoop();
   }
 
   /** Starts `run` and waits for `signal_ready`; a loop that does not say so in time counts as ready, with a warning. */
-  async #startRunLoop(): Promise<void> {
+  async #startRunLoop(instance: Instance): Promise<void> {
     const ready = new Promise<Fault | null>((resolve) => this.#readyWaiters.push(resolve));
     const timer = setTimeout(() => {
       this.#hooks.log(this.name, 'warn', `not ready after ${LIMITS.readyWaitMs} ms, going on`);
@@ -243,20 +248,19 @@ export class CapsuleProcess {
       actor: { ...KERNEL_ACTOR, principal: this.spec.principal },
       message: null,
       label: 'run',
-      waiters: new Set(),
       wallMs: null,
     };
-    void this.#run({ invocation, settle: (outcome) => this.#afterRunLoop(outcome) });
+    void this.#run(instance, { invocation, settle: (outcome) => this.#afterRunLoop(instance, outcome) });
     const fault = await ready;
     clearTimeout(timer);
     if (fault !== null) throw fault;
   }
 
-  #afterRunLoop(outcome: InvocationOutcome): void {
-    const ended = new Fault('crashed', 'the run loop returned');
-    const fault = outcome.kind === 'failed' ? outcome.fault : ended;
-    this.#settleReady(fault);
-    this.end(fault);
+  #afterRunLoop(instance: Instance, outcome: InvocationOutcome): void {
+    instance.clean = outcome.kind === 'done' && outcome.returnCode === 0;
+    const fault = outcome.kind === 'failed' ? outcome.fault : new Fault('crashed', 'the run loop returned');
+    if (!instance.gone) this.#settleReady(fault);
+    endInstance(instance, fault, 'SIGKILL');
   }
 
   #settleReady(fault: Fault | null): void {
@@ -272,33 +276,37 @@ export class CapsuleProcess {
   }
 
   #pump(): void {
-    if (this.spec.hasRunLoop || !this.#isReady || this.#running !== null || this.#link?.isIdle !== true) return;
+    const instance = this.#instance;
+    if (this.spec.hasRunLoop || !this.#isReady || instance === null) return;
+    if (instance.running !== null || !instance.link.isIdle) return;
     const next = this.queue.shift();
-    if (next !== undefined) void this.#run(next);
+    if (next !== undefined) void this.#run(instance, next);
   }
 
-  async #run({ invocation, settle }: QueuedInvocation): Promise<void> {
-    const { wallMs } = invocation;
-    const expire = () => this.end(new Fault('timed_out', `an invocation took longer than ${(wallMs ?? 0) / 1000} s`));
-    const wall = wallMs === null ? null : new WallClock(wallMs, expire);
-    this.#running = { invocation, cancel: new AbortController(), wall };
-    this.#step('invoke');
-    const link = this.#link;
-    const callerJson = encodeCaller(invocation);
-    const gone: InvocationOutcome = { kind: 'failed', fault: new Fault('crashed', 'the capsule is not there') };
-    const outcome = link === null ? gone : await link.invoke(invocation.exportName, invocation.input, callerJson);
-    wall?.stop();
-    this.#running?.cancel.abort();
-    this.#running = null;
-    this.#waitsOn = '';
-    if (link?.isIdle === true) this.#step('done');
-    settle(
-      outcome.kind === 'failed' && this.#endReason !== null ? { kind: 'failed', fault: this.#endReason } : outcome,
-    );
-    // A guest that trapped on its own left its memory in an unknown state; one that a host error stopped did not.
-    if (outcome.kind === 'failed' && (outcome.fault.code === 'crashed' || outcome.fault.code === 'out_of_memory')) {
-      this.end(outcome.fault);
+  /** One invocation on one instance. Whatever becomes of the process meanwhile, its waiter gets one answer. */
+  async #run(instance: Instance, { invocation, settle }: QueuedInvocation): Promise<void> {
+    if (instance.gone || this.#stopRequested) {
+      settle({ kind: 'failed', fault: stopping() });
+      return;
     }
+    const { wallMs } = invocation;
+    const late = new Fault('timed_out', `an invocation took longer than ${(wallMs ?? 0) / 1000} s`);
+    const wall = wallMs === null ? null : new WallClock(wallMs, () => endInstance(instance, late, 'SIGKILL'));
+    const mine: RunningInvocation = { invocation, cancel: new AbortController(), wall };
+    instance.running = mine;
+    this.#step('invoke');
+    const outcome = await instance.link.invoke(invocation.exportName, invocation.input, encodeCaller(invocation));
+    wall?.stop();
+    if (instance.running === mine) instance.running = null;
+    mine.cancel.abort();
+    if (!instance.gone) {
+      this.#waitsOn = '';
+      if (instance.link.isIdle) this.#step('done');
+    }
+    const why = outcome.kind === 'failed' ? (instance.endReason ?? outcome.fault) : null;
+    settle(why === null ? outcome : { kind: 'failed', fault: why });
+    // A guest that trapped on its own left its memory in an unknown state; one that a host error stopped did not.
+    if (why !== null && (why.code === 'crashed' || why.code === 'out_of_memory')) endInstance(instance, why, 'SIGKILL');
     this.#pump();
   }
 
@@ -306,28 +314,51 @@ export class CapsuleProcess {
     const input = encodeRequest('handle_lifecycle_restart', Buffer.alloc(0));
     const actor = { ...KERNEL_ACTOR, principal: this.spec.principal };
     const { wallMs } = this.spec.manifest.limits;
-    const base = { exportName: 'astrid_hook_trigger', message: null, label: 'restart', waiters: new Set<string>() };
+    const base = { exportName: 'astrid_hook_trigger', message: null, label: 'restart' };
     if (!this.spec.hasRunLoop) void this.submit({ ...base, input, actor, wallMs });
   }
 
-  #afterExit(status: ExitStatus): void {
+  /** The process is gone; its channel may still be open for a moment (bubblewrap ends before what it started). */
+  #afterExit(instance: Instance, status: ExitStatus): void {
+    if (instance.gone) return;
+    instance.gone = true;
+    const why = instance.endReason ?? new Fault('crashed', describeExit(status));
+    instance.endReason = why;
+    const { running } = instance;
+    instance.running = null;
+    running?.wall?.stop();
+    running?.cancel.abort();
     const stats = this.#measuredPid === null ? null : readProcessStats(this.#measuredPid);
     this.#cpuMsBefore += stats?.cpuMs ?? 0;
-    const why = this.#endReason ?? new Fault('crashed', describeExit(status));
-    this.#link?.close();
-    this.#worker = null;
-    this.#link = null;
+    this.#instance = null;
     this.#measuredPid = null;
     this.#isReady = false;
+    this.#waitsOn = '';
+    instance.link.abandon(why);
     this.#settleReady(why);
     this.#step('exit');
-    this.#hooks.ended(this, why, this.#lastCalls.splice(0));
-    for (const waiter of this.#stopWaiters.splice(0)) waiter();
-    if (!this.#stopRequested) this.#planRestart();
+    this.#afterEnd(why, instance.clean);
+    instance.settleEnded(why);
   }
 
-  #planRestart(): void {
-    const decision = this.#plan.decide('failed');
+  /** Who waits for the end comes first, then the restart, then telling: what cannot be told must not keep the others. */
+  #afterEnd(why: Fault, clean: boolean): void {
+    for (const waiter of this.#stopWaiters.splice(0)) waiter();
+    if (!this.#stopRequested) this.#planRestart(clean ? 'clean' : 'failed');
+    const lastCalls = this.#lastCalls.splice(0);
+    this.#tell(() => this.#hooks.ended(this, why, lastCalls));
+  }
+
+  #tell(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#hooks.log(this.name, 'error', `could not be recorded: ${asFault(error).message}`);
+    }
+  }
+
+  #planRestart(end: EndKind): void {
+    const decision = this.#plan.decide(end);
     if (decision.kind === 'restart') {
       this.#restartTimer = setTimeout(() => {
         this.#restartTimer = null;
@@ -350,6 +381,10 @@ export class CapsuleProcess {
   #step(event: ProcessEvent): void {
     this.#state = nextState(this.#state, event);
   }
+}
+
+function stopping(): Fault {
+  return new Fault('cancelled', 'the capsule is being stopped');
 }
 
 function describeExit({ code, signal }: ExitStatus): string {

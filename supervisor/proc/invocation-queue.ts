@@ -13,10 +13,13 @@ export class InvocationQueue {
   readonly #lanes = new Map<string, QueuedInvocation[]>();
   readonly #spaceWaiters: (() => void)[] = [];
   readonly #countMax: number;
+  readonly #bytesMax: number;
   #count = 0;
+  #bytes = 0;
 
-  constructor(countMax: number) {
+  constructor(countMax: number, bytesMax: number) {
     this.#countMax = countMax;
+    this.#bytesMax = bytesMax;
   }
 
   get size(): number {
@@ -24,7 +27,7 @@ export class InvocationQueue {
   }
 
   get isFull(): boolean {
-    return this.#count >= this.#countMax;
+    return this.#count >= this.#countMax || this.#bytes >= this.#bytesMax;
   }
 
   push(entry: QueuedInvocation): void {
@@ -33,6 +36,7 @@ export class InvocationQueue {
     if (lane === undefined) this.#lanes.set(principal, [entry]);
     else lane.push(entry);
     this.#count++;
+    this.#bytes += entry.invocation.input.length;
   }
 
   /** The next invocation; its principal's lane goes to the end of the round. */
@@ -43,6 +47,7 @@ export class InvocationQueue {
     this.#lanes.delete(principal);
     if (lane.length > 0) this.#lanes.set(principal, lane);
     this.#count--;
+    this.#bytes -= entry.invocation.input.length;
     this.#spaceWaiters.shift()?.();
     return entry;
   }

@@ -11,8 +11,6 @@ export interface Invocation {
   readonly message: BusMessage | null;
   /** What it is, in words for `ps` and the log: a topic, `run`, a hook. */
   readonly label: string;
-  /** Capsules that are blocked until this ends; one of them as a target would be a cycle. */
-  readonly waiters: ReadonlySet<string>;
   /** Wall-clock bound in milliseconds, null for run loops. */
   readonly wallMs: number | null;
 }

@@ -1,4 +1,4 @@
-import { Fault, isFaultCode } from '../../abi/errno.js';
+import { asFault, Fault, isFaultCode } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import { syscallByNumber } from '../../abi/table.js';
@@ -24,7 +24,6 @@ export interface LinkHandlers {
   onReady(): void;
   /** The worker broke the protocol: it must not live on. */
   onViolation(fault: Fault): void;
-  onClosed(): void;
 }
 
 /** One event loop, one of these. */
@@ -51,7 +50,10 @@ export class WorkerLink {
 
   constructor(worker: WorkerProcess, handlers: LinkHandlers) {
     this.#handlers = handlers;
-    this.#connection = new FrameConnection(worker.channel, { frameBytesMax: LIMITS.workerFrameBytesMax });
+    this.#connection = new FrameConnection(worker.channel, {
+      frameBytesMax: LIMITS.workerFrameBytesMax,
+      sendBytesMax: LIMITS.controlFrameBytesMax,
+    });
     this.#connection.onFrame((frame) => this.#receive(frame));
     this.#connection.onClose((fault) => {
       if (fault !== null && fault.code !== 'connection_closed') this.#violate(fault);
@@ -65,7 +67,10 @@ export class WorkerLink {
     return new Promise((resolve, reject) => {
       const settle = (result: LoadReport | Fault) => (result instanceof Fault ? reject(result) : resolve(result));
       this.#phase = { kind: 'loading', settle };
-      this.#connection.send([TO_WORKER.load, request]);
+      const fault = this.#send([TO_WORKER.load, request]);
+      if (fault === null) return;
+      this.#phase = { kind: 'closed' };
+      reject(fault);
     });
   }
 
@@ -77,7 +82,8 @@ export class WorkerLink {
       }
       const id = ++this.#invocationId;
       this.#phase = { kind: 'invoking', id, settle: resolve };
-      this.#connection.send([TO_WORKER.invoke, id, exportName, input, callerJson]);
+      const fault = this.#send([TO_WORKER.invoke, id, exportName, input, callerJson]);
+      if (fault !== null) this.#settleInvocation({ kind: 'failed', fault });
     });
   }
 
@@ -85,8 +91,10 @@ export class WorkerLink {
     return this.#phase.kind === 'idle';
   }
 
-  close(): void {
-    this.#connection.close();
+  /** The process is gone: whoever waits gets this answer, and the channel is of no use any more. */
+  abandon(why: Fault): void {
+    this.#end(why);
+    this.#connection.destroy();
   }
 
   #receive(frame: unknown): void {
@@ -129,6 +137,10 @@ export class WorkerLink {
     if (args.length !== call.params.length || !args.every((arg) => Buffer.isBuffer(arg))) {
       return new Fault('bad_frame', `${call.name} takes ${call.params.length} byte strings`);
     }
+    // The worker checks this, too, and a worker that was taken over does not.
+    const over = call.params.find((spec, index) => (args[index] as Buffer).length > spec.bytesMax);
+    if (over !== undefined)
+      return new Fault('bad_frame', `${call.name} takes at most ${over.bytesMax} bytes of ${over.name}`);
     this.#openCall = id;
     this.#lastCall = id;
     this.#handlers.onCall(call, args as Buffer[], (result) => this.#reply(id, result));
@@ -138,9 +150,20 @@ export class WorkerLink {
   #reply(id: number, result: Buffer | Fault): void {
     if (this.#openCall !== id) return;
     this.#openCall = null;
-    if (result instanceof Fault) this.#connection.send([TO_WORKER.reply, id, 1, result.code, result.message]);
-    else this.#connection.send([TO_WORKER.reply, id, 0, result]);
+    const fault = result instanceof Fault ? result : this.#send([TO_WORKER.reply, id, 0, result]);
+    if (fault !== null) this.#send([TO_WORKER.reply, id, 1, fault.code, fault.message]);
     hotLoop.replied();
+  }
+
+  /** What is too large to be sent is an answer to whoever waits for it, and not an exception in the kernel. */
+  #send(frame: unknown): Fault | null {
+    try {
+      this.#connection.send(frame);
+      return null;
+    } catch (error) {
+      const { code, message } = asFault(error);
+      return new Fault(code === 'frame_too_large' ? 'too_large' : code, message, { cause: error });
+    }
   }
 
   #handleDone(frame: readonly unknown[]): Fault | null {
@@ -175,7 +198,7 @@ export class WorkerLink {
     const message = frame[2];
     if (level === undefined || typeof message !== 'string')
       return new Fault('bad_frame', 'a log line of the wrong shape');
-    this.#handlers.onLog(level, message);
+    this.#handlers.onLog(level, message.slice(0, LIMITS.logMessageBytesMax));
     return null;
   }
 
@@ -216,7 +239,6 @@ export class WorkerLink {
     this.#phase = { kind: 'closed' };
     if (phase.kind === 'loading') phase.settle(fault);
     if (phase.kind === 'invoking') phase.settle({ kind: 'failed', fault });
-    this.#handlers.onClosed();
   }
 }
 

@@ -10,8 +10,6 @@ export interface CallContext {
   readonly sourceId: string;
   /** The invocation's actor: a KV key, a home directory and a reply follow it. */
   readonly actor: Actor;
-  /** Capsules that are blocked until this call returns, the caller included. */
-  readonly waiters: ReadonlySet<string>;
   readonly cancel: AbortSignal;
   /**
    * Asks the gate's fixed layers again, about where a path really leads. Throws the Fault of a layer that refuses it: a link is

@@ -28,6 +28,7 @@ export interface BusService {
 export interface HookService {
   /** Calls every capsule that intercepts the topic and gathers what they answered (ABI reference 2.11). */
   trigger(topic: string, payload: unknown, context: CallContext): Promise<unknown[]>;
+  mayTrigger(capsule: string, topic: string): boolean;
 }
 
 /** The envelope of an empty queue that lost nothing. */
@@ -126,6 +127,7 @@ function makeTrigger(hooks: HookService): SyscallHandler<{ hook: string; payload
       return { hook, payload: Reflect.get(value as object, 'payload') ?? null };
     },
     resource: ({ hook }) => `hook:${hook}`,
+    covers: ({ hook }, { capsule }) => hooks.mayTrigger(capsule, hook),
     run: async ({ hook, payload }, context) => {
       context.setWaiting(`hook ${hook}`);
       try {

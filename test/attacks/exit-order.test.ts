@@ -100,10 +100,10 @@ test('a parked call whose process exits before its channel ends, nothing escapes
   const fatal = await gatherFatal(async () => {
     const { process: capsule, workers } = setUp(true, {
       syscall: (process, _call, _args, reply) => {
-        const { cancel } = process.running!;
-        process.setWaiting('ipc_recv x');
-        cancel.signal.addEventListener('abort', () => {
-          process.setWaiting('');
+        const running = process.running!;
+        process.setWaiting(running, 'ipc_recv x');
+        running.cancel.signal.addEventListener('abort', () => {
+          process.setWaiting(running, '');
           reply(Buffer.alloc(0));
         });
       },
@@ -217,7 +217,6 @@ test('invocations of a chain or a hook, submitted to a capsule that is busy, are
       actor,
       message: null,
       label: 'hook',
-      waiters: new Set(),
       wallMs: 60_000,
     });
   }

@@ -1,7 +1,7 @@
 import { Duplex, PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { test } from 'tap';
-import type { Fault } from '../../abi/errno.js';
+import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { syscallByName } from '../../abi/table.js';
 import { FROM_WORKER } from '../../abi/worker-protocol.js';
@@ -27,7 +27,6 @@ async function openLink(handlers: Partial<LinkHandlers>) {
     onLog: nothing,
     onReady: nothing,
     onViolation: nothing,
-    onClosed: nothing,
     ...handlers,
   });
   const write = async (value: unknown) => {
@@ -80,14 +79,13 @@ test('a module of the permitted size, loaded, fits the channel to the worker', a
     exited: new Promise<never>(() => undefined),
     kill: () => undefined,
   } as const;
-  link.close();
+  link.abandon(new Fault('cancelled', 'the test is over'));
   const nothing = () => undefined;
   const fresh = new WorkerLink(worker, {
     onCall: nothing,
     onLog: nothing,
     onReady: nothing,
     onViolation: nothing,
-    onClosed: nothing,
   });
   const refused = await Promise.race([
     fresh

@@ -48,7 +48,6 @@ export async function startWorker(options: {
     onLog: (level, message) => logs.push(`${level}: ${message}`),
     onReady: () => logs.push('ready'),
     onViolation: (fault) => violations.push(fault),
-    onClosed: () => undefined,
   });
   const end = async () => {
     process.kill('SIGKILL');

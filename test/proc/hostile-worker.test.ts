@@ -90,7 +90,6 @@ async function attack(directory: string, bytes: readonly Buffer[], inBytes = fal
     onLog: () => undefined,
     onReady: () => undefined,
     onViolation: (fault) => violations.push(fault),
-    onClosed: () => undefined,
   });
   await link.load({
     wasm: Buffer.alloc(0),

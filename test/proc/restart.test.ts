@@ -75,12 +75,11 @@ const invocationOf = (principal: string, label: string): Invocation => ({
   actor: { principal, attribution: 'verified', session: null },
   message: null,
   label,
-  waiters: new Set(),
   wallMs: null,
 });
 
 test('a flood of one principal does not keep another waiting, and order within a principal is kept', async (t) => {
-  const queue = new InvocationQueue(6);
+  const queue = new InvocationQueue(6, 1000);
   for (let count = 0; count < 5; count++)
     queue.push({ invocation: invocationOf('flood', `f${count}`), settle: () => undefined });
   queue.push({ invocation: invocationOf('other', 'o0'), settle: () => undefined });

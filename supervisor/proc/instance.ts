@@ -1,0 +1,43 @@
+import type { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
+import type { RunningInvocation } from './capsule-spec.js';
+import type { WorkerProcess } from './spawn.js';
+import type { WorkerLink } from './worker-link.js';
+
+/**
+ * One process of a capsule, from its start to its end. Everything that is under way holds on to its instance: what comes late,
+ * from a process that is gone, must not touch the next one.
+ */
+export interface Instance {
+  readonly worker: WorkerProcess;
+  readonly link: WorkerLink;
+  running: RunningInvocation | null;
+  /** Why it is being ended, once somebody decided so. */
+  endReason: Fault | null;
+  /** The process has exited. */
+  gone: boolean;
+  /** A run loop that returned zero. */
+  clean: boolean;
+  /** Resolves, with the reason, when it is gone. */
+  readonly ended: Promise<Fault>;
+  readonly settleEnded: (why: Fault) => void;
+}
+
+export function makeInstance(worker: WorkerProcess, link: WorkerLink): Instance {
+  let settleEnded: (why: Fault) => void = () => undefined;
+  const ended = new Promise<Fault>((resolve) => {
+    settleEnded = resolve;
+  });
+  return { worker, link, running: null, endReason: null, gone: false, clean: false, ended, settleEnded };
+}
+
+/** Cancels what is parked and signals the process; SIGTERM is followed by SIGKILL after a grace. */
+export function endInstance(instance: Instance, reason: Fault, signal: 'SIGTERM' | 'SIGKILL'): void {
+  if (instance.gone) return;
+  instance.endReason ??= reason;
+  instance.running?.cancel.abort();
+  instance.worker.kill(signal);
+  if (signal === 'SIGKILL') return;
+  const timer = setTimeout(() => instance.worker.kill('SIGKILL'), LIMITS.killGraceMs);
+  void instance.worker.exited.then(() => clearTimeout(timer));
+}
