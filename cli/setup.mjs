@@ -283,6 +283,10 @@ async function bundleWorker(root) {
     format: 'esm',
     target: 'node20',
     logLevel: 'warning',
+    // Parts of Node that the Extism SDK imports and the worker must not have.
+    alias: { wasi: join(root, 'worker/absent.ts'), 'node:worker_threads': join(root, 'worker/absent.ts') },
+    minify: true,
+    legalComments: 'none',
     // Bundled CommonJS packages still ask for `require`.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
   });

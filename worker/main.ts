@@ -1,3 +1,4 @@
+import './realm.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import { FROM_WORKER, type LoadRequest, TO_WORKER } from '../abi/worker-protocol.js';

@@ -5,7 +5,7 @@ import { LIMITS } from '../../abi/limits.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import type { CapsuleSpec, ProcessHooks, RunningInvocation } from './capsule-spec.js';
 import { encodeCaller, encodeRequest } from './guest-request.js';
-import { endInstance, type Instance, makeInstance } from './instance.js';
+import { collectLines, endInstance, type Instance, makeInstance } from './instance.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 import { InvocationQueue, type QueuedInvocation } from './invocation-queue.js';
 import { innermostChild, readProcessStats } from './process-stats.js';
@@ -16,7 +16,6 @@ import { WallClock } from './wall-clock.js';
 import { WorkerLink } from './worker-link.js';
 
 const LAST_CALLS_KEPT = 32;
-const STDERR_LINE_CHARS_MAX = 2000;
 const KERNEL_ACTOR = { principal: 'default', attribution: 'system', session: null } as const;
 
 /** One capsule and its process through starts, invocations, crashes and restarts. */
@@ -391,11 +390,4 @@ function describeExit({ code, signal }: ExitStatus): string {
   return signal === null
     ? `the process ended with exit code ${code ?? 'unknown'}`
     : `the process was ended by ${signal}`;
-}
-
-function collectLines(worker: WorkerProcess, onLine: (line: string) => void): void {
-  worker.stderr.setEncoding('utf8');
-  worker.stderr.on('data', (chunk: string) => {
-    for (const line of chunk.split('\n')) if (line.trim() !== '') onLine(line.slice(0, STDERR_LINE_CHARS_MAX));
-  });
 }

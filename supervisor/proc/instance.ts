@@ -4,6 +4,8 @@ import type { RunningInvocation } from './capsule-spec.js';
 import type { WorkerProcess } from './spawn.js';
 import type { WorkerLink } from './worker-link.js';
 
+const STDERR_LINE_CHARS_MAX = 2000;
+
 /**
  * One process of a capsule, from its start to its end. Everything that is under way holds on to its instance: what comes late,
  * from a process that is gone, must not touch the next one.
@@ -40,4 +42,12 @@ export function endInstance(instance: Instance, reason: Fault, signal: 'SIGTERM'
   if (signal === 'SIGKILL') return;
   const timer = setTimeout(() => instance.worker.kill('SIGKILL'), LIMITS.killGraceMs);
   void instance.worker.exited.then(() => clearTimeout(timer));
+}
+
+/** What the worker's own program says on stderr; guests have no way there. */
+export function collectLines(worker: WorkerProcess, onLine: (line: string) => void): void {
+  worker.stderr.setEncoding('utf8');
+  worker.stderr.on('data', (chunk: string) => {
+    for (const line of chunk.split('\n')) if (line.trim() !== '') onLine(line.slice(0, STDERR_LINE_CHARS_MAX));
+  });
 }
