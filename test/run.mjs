@@ -45,7 +45,7 @@ const tests = listTests(join(root, 'dist/test')).filter(
 const scratch = mkdtempSync(join(tmpdir(), 'astrid-test-'));
 const record = join(scratch, 'results.tap');
 const tap = join(root, 'node_modules/tap/dist/esm/run.mjs');
-const options = ['--jobs=2', '--timeout=120', '--reporter=terse', `--output-file=${record}`];
+const options = ['--jobs=2', '--timeout=240', '--reporter=terse', `--output-file=${record}`];
 const code = await run(tap, [...options, ...tests]);
 const { passed, failed } = await countResults(record);
 rmSync(scratch, { recursive: true });
