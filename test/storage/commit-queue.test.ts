@@ -34,7 +34,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 test('a commit that does not end, answers its writers, refuses others until it ends, and then goes on', async (t) => {
-  const { queue, database } = makeQueue(1);
+  const { queue, database } = makeQueue(500);
   t.equal(await codeOf(queue.add(() => 1)), 'io_error');
   t.equal(await codeOf(queue.add(() => 2)), 'io_error', 'nothing may follow a commit of unknown end');
   t.equal(database.ends.length, 1);
