@@ -91,7 +91,10 @@ function makeParser(argv: readonly string[], version: string, chosen: Chosen): A
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message: string | null, error?: Error) => {
-      throw error ?? new Fault('invalid_argument', `${explainMisuse(message, argv)}; see: astrid --help`);
+      // An error of the parser's own (a value that is missing) is a wrong call; any other is what a command failed with.
+      if (error !== undefined && error.name !== 'YError') throw error;
+      const text = explainMisuse(message ?? error?.message ?? null, argv);
+      throw new Fault('invalid_argument', `${text}; see: astrid --help`);
     });
   addCommands(parser, COMMAND_TABLE, chosen);
   return parser;

@@ -198,6 +198,17 @@ export function findFaultCode(lines: readonly string[]): FaultCode | null {
   return codes.reverse().find(isFaultCode) ?? null;
 }
 
+/** What the supervisor says itself about a boot that failed; null when it ended without a word. */
+function findBootReason(lines: readonly string[]): string | null {
+  const line = lines.findLast((candidate) => candidate.includes('"msg":"boot failed"'));
+  try {
+    const reason: unknown = Reflect.get(JSON.parse(line ?? '{}') as object, 'reason');
+    return typeof reason === 'string' ? reason : null;
+  } catch {
+    return null; // a line cut off at the end of the log: the raw lines are shown instead
+  }
+}
+
 async function explainExit(started: Started): Promise<Fault> {
   if (started.failure !== null) return new Fault('io_error', `cannot start the supervisor: ${started.failure.message}`);
   const size = (await started.log.stat()).size;
@@ -207,6 +218,8 @@ async function explainExit(started: Started): Promise<Fault> {
     .toString('utf8', 0, bytesRead)
     .split('\n')
     .filter((line) => line.trim() !== '');
+  const reason = findBootReason(lines);
+  if (reason !== null) return new Fault(findFaultCode(lines) ?? 'crashed', `the supervisor did not start: ${reason}`);
   const { exitCode, signalCode } = started.child;
   const how = signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`;
   const tail = lines.slice(-LOG_TAIL_LINES).map((line) => `\n  ${line}`);

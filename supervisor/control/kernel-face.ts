@@ -16,6 +16,8 @@ import type { Actor } from '../../bus/message.js';
 
 interface ControlledProcess {
   readonly name: string;
+  readonly state: string;
+  readonly isRunning: boolean;
   end(reason: Fault, signal: 'SIGTERM'): void;
   restart(): Promise<void>;
 }

@@ -16,7 +16,13 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
     kill: async ({ target }, { client }) => {
       const process = kernel.processes.find(target);
       await kernel.recordOperator('capsule.kill', process.name, client);
-      process.end(new Fault('crashed', `killed by the operator (${client})`), 'SIGTERM');
+      if (!process.isRunning) {
+        throw new Fault(
+          'not_ready',
+          `${process.name} has no process now (${process.state}); it comes back by its restart policy`,
+        );
+      }
+      process.end(new Fault('cancelled', `killed by the operator (${client})`), 'SIGTERM');
       return { capsule: process.name };
     },
     restart: async ({ target }, { client }) => {
@@ -87,11 +93,14 @@ async function openSession(
   if (workspace === null || !(await stat(workspace)).isDirectory()) {
     throw new Fault('not_found', 'workspace: there is no such directory', { field: 'workspace' });
   }
+  const isKnown = (id: string) => kernel.sessions.list().some((session) => session.id === id);
+  if (params.id !== undefined && !isKnown(params.id)) {
+    throw new Fault('not_found', `no session ${params.id}; see: astrid sessions`, { field: 'session' });
+  }
   const id = params.id ?? randomBytes(6).toString('hex');
   // Written down first: a session that cannot be logged is not opened, and its mode is not changed.
-  const known = kernel.sessions.list().some((session) => session.id === id);
   await kernel.recordOperator(
-    known ? 'session.resume' : 'session.open',
+    params.id === undefined ? 'session.open' : 'session.resume',
     `${workspace} ${params.mode ?? ''}`.trim(),
     client.client,
     id,

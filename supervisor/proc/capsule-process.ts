@@ -59,6 +59,10 @@ export class CapsuleProcess {
     return this.#state;
   }
 
+  get isRunning(): boolean {
+    return this.#instance !== null;
+  }
+
   get isReady(): boolean {
     return this.#isReady;
   }

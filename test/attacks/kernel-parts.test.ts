@@ -66,7 +66,7 @@ test('a session whose opening cannot be logged is not opened, nor is its mode ch
     recordOperator: () => Promise.reject(new Fault('audit_unavailable', 'down')),
     sessions: {
       get: () => ({ id: 's', principal: 'default' }),
-      list: () => [],
+      list: () => [{ id: 's' }],
       addListener: () => () => undefined,
       open: async () => {
         opened++;
