@@ -23,7 +23,7 @@ export class AuditTrail implements AuditPort {
   readonly #followers: Set<(entry: LoggedEvent) => void>;
   readonly #timer: NodeJS.Timeout;
   /** Recorded in this turn and not summarised yet. */
-  #pending: AuditEvent[] = [];
+  #pending: (() => AuditEvent)[] = [];
   #scheduled = false;
   #failing: Fault | null = null;
 
@@ -68,12 +68,12 @@ export class AuditTrail implements AuditPort {
   }
 
   /**
-   * In order and not awaited. Encoding and hashing happen after this turn's replies were written, while the workers wake up: it is half
+   * In order and not awaited. Making the event, encoding and hashing happen after this turn's replies were written, while the workers wake up: it is half
    * of what a small host call costs. Throws audit_unavailable while the log takes nothing, and then the action must not happen.
    */
-  record(event: AuditEvent): void {
+  record(make: () => AuditEvent): void {
     if (this.#failing !== null) throw this.#failing;
-    this.#pending.push(event);
+    this.#pending.push(make);
     if (this.#pending.length >= PENDING_MAX) {
       this.#drain();
       return;
@@ -91,7 +91,7 @@ export class AuditTrail implements AuditPort {
     const pending = this.#pending;
     let taken = 0;
     try {
-      for (; taken < pending.length; taken++) this.#summary.add(pending[taken] as AuditEvent);
+      for (; taken < pending.length; taken++) this.#summary.add((pending[taken] as () => AuditEvent)());
       this.#pending = [];
       this.#failing = null;
     } catch (error) {

@@ -1,6 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 import type { AuditEvent, Authorization } from '../abi/audit-event.js';
 import { asFault, Fault } from '../abi/errno.js';
+import type { CapsuleManifest } from '../abi/manifest.js';
 import type { SyscallRow } from '../abi/syscalls/row.js';
 import type { Action, Decision } from './gate/types.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
@@ -12,10 +13,13 @@ export interface GatePort {
   decide(action: Action): Promise<Decision>;
 }
 
-/** The audit as the dispatcher uses it: `append` resolves when the auditor has it, `record` does not wait. */
+/**
+ * The audit as the dispatcher uses it: `append` resolves when the auditor has it, `record` does not wait. A record is made when
+ * it is written, after the replies of this turn: hashing arguments is none of what a guest should wait for.
+ */
 export interface AuditPort {
   append(event: AuditEvent): Promise<unknown>;
-  record(event: AuditEvent): void;
+  record(make: () => AuditEvent): void;
 }
 
 export interface DispatchParts {
@@ -36,7 +40,7 @@ interface OpenCall {
   readonly request: unknown;
   readonly context: CallContext;
   readonly resource: string;
-  readonly argsHash: string | null;
+  readonly action: CallAction;
 }
 
 const RESOURCE_CHARS_MAX = 1024;
@@ -67,25 +71,24 @@ export class Dispatcher {
     const handler = this.#parts.handlers[row.name] as SyscallHandler<unknown> | undefined;
     if (handler === undefined) throw new Fault('not_served', `${row.name} is not served by this version`);
     const recheck = (real: string, covered: boolean) => {
-      const again = this.#parts.gate.decideSync({ ...action, resource: real, covered });
+      const again = this.#parts.gate.decideSync(action.at(real, covered));
       if (again?.verdict === 'deny') throw again.fault ?? new Fault('policy_denied', 'denied');
     };
     const context = makeContext(process, recheck);
     const request = handler.decode(args);
     const resource = handler.resource(request);
-    const argsHash = row.audit === 'none' ? null : hashArguments(row.name, args);
-    const call: OpenCall = { row, handler, request, context, resource, argsHash };
-    const action: Action = describeAction(call, args);
+    const action = new CallAction(row, handler, request, context, args, resource);
+    const call: OpenCall = { row, handler, request, context, resource, action };
     const decision = this.#parts.gate.decideSync(action);
-    return decision === null ? this.#decideThenRun(call, action) : this.#afterDecision(call, decision);
+    return decision === null ? this.#decideThenRun(call) : this.#afterDecision(call, decision);
   }
 
-  async #decideThenRun(call: OpenCall, action: Action): Promise<Buffer> {
+  async #decideThenRun(call: OpenCall): Promise<Buffer> {
     const { context } = call;
-    context.setWaiting(`approval ${call.row.name.replace('astrid_', '')}`);
+    context.setWaiting(`approval ${call.action.name}`);
     context.pauseClock();
     try {
-      const decision = await this.#parts.gate.decide(action);
+      const decision = await this.#parts.gate.decide(call.action);
       context.resumeClock();
       context.setWaiting('');
       if (context.cancel.aborted) throw new Fault('cancelled', 'the capsule is being stopped');
@@ -98,12 +101,12 @@ export class Dispatcher {
   #afterDecision(call: OpenCall, decision: Decision): Buffer | Promise<Buffer> {
     const { row, handler, request, context } = call;
     if (decision.verdict === 'deny') {
-      this.#parts.audit.record(this.#event(call, decision.authorization, 'denied'));
+      this.#record(call, decision.authorization, 'denied');
       throw decision.fault ?? new Fault('policy_denied', 'denied');
     }
     if (row.audit === 'before') return this.#runAfterAppend(call, decision.authorization);
     if (row.audit === 'none') return handler.run(request, context);
-    this.#parts.audit.record(this.#event(call, decision.authorization, 'accepted'));
+    this.#record(call, decision.authorization, 'accepted');
     return this.#runRecorded(call, decision.authorization, () => handler.run(request, context));
   }
 
@@ -114,7 +117,7 @@ export class Dispatcher {
     run: () => Buffer | Promise<Buffer>,
   ): Buffer | Promise<Buffer> {
     const failed = (error: unknown): never => {
-      this.#parts.audit.record(this.#event(call, authorization, 'failed'));
+      this.#record(call, authorization, 'failed');
       throw error;
     };
     try {
@@ -128,28 +131,16 @@ export class Dispatcher {
   /** The entry is acknowledged before the effect; if it cannot be written, there is no effect. */
   async #runAfterAppend(call: OpenCall, authorization: Authorization): Promise<Buffer> {
     try {
-      await this.#parts.audit.append(this.#event(call, authorization, 'accepted'));
+      await this.#parts.audit.append(makeEvent(call, authorization, 'accepted', this.#parts.now()));
     } catch (error) {
       throw new Fault('audit_unavailable', 'the action cannot be logged now, so it is denied', { cause: error });
     }
     return this.#runRecorded(call, authorization, () => call.handler.run(call.request, call.context));
   }
 
-  #event(call: OpenCall, authorization: Authorization, outcome: AuditEvent['outcome']): AuditEvent {
-    const { actor, capsule } = call.context;
-    return {
-      time: this.#parts.now(),
-      session: actor.session,
-      principal: actor.principal,
-      capsule,
-      action: call.row.name.replace('astrid_', ''),
-      resource: call.resource.slice(0, RESOURCE_CHARS_MAX),
-      argsHash: call.argsHash,
-      authorization,
-      outcome,
-      count: null,
-      digest: null,
-    };
+  #record(call: OpenCall, authorization: Authorization, outcome: AuditEvent['outcome']): void {
+    const time = this.#parts.now();
+    this.#parts.audit.record(() => makeEvent(call, authorization, outcome, time));
   }
 
   /** What a guest may read: a known error as it is, ours without its inside. */
@@ -178,29 +169,98 @@ function makeContext(process: CapsuleProcess, recheck: CallContext['recheck']): 
   };
 }
 
-function describeAction(call: OpenCall, args: readonly Buffer[]): Action {
-  const { row, handler, request, context } = call;
+function makeEvent(
+  { row, context, resource, action }: OpenCall,
+  authorization: Authorization,
+  outcome: AuditEvent['outcome'],
+  time: number,
+): AuditEvent {
   return {
-    call: row,
-    name: row.name.replace('astrid_', ''),
-    manifest: context.manifest,
-    capsule: context.capsule,
-    principal: context.actor.principal,
+    time,
     session: context.actor.session,
-    resource: call.resource,
-    ...scopeOf(call),
-    covered: handler.covers === undefined ? null : handler.covers(request, context),
-    argsHash: call.argsHash ?? '',
-    argBytes: args.reduce((sum, arg) => sum + arg.length, 0),
-    detail: () => handler.preview?.(request, context) ?? Promise.resolve([]),
-    risk: 'medium',
-    cancel: context.cancel,
+    principal: context.actor.principal,
+    capsule: context.capsule,
+    action: action.name,
+    resource: resource.slice(0, RESOURCE_CHARS_MAX),
+    argsHash: row.audit === 'none' ? null : action.argsHash,
+    authorization,
+    outcome,
+    count: null,
+    digest: null,
   };
 }
 
-function scopeOf({ handler, request, context }: OpenCall): { scope?: string } {
-  const scope = handler.scope?.(request, context);
-  return scope === undefined ? {} : { scope };
+/** What the gate sees of a call. What few decisions need (the hash, the preview) is made when it is asked for. */
+class CallAction implements Action {
+  readonly call: SyscallRow;
+  readonly capsule: string;
+  readonly principal: string;
+  readonly session: string | null;
+  readonly resource: string;
+  readonly covered: boolean | null;
+  readonly scope?: string;
+  readonly risk = 'medium';
+  readonly cancel: AbortSignal;
+  readonly #handler: SyscallHandler<unknown>;
+  readonly #request: unknown;
+  readonly #context: CallContext;
+  readonly #args: readonly Buffer[];
+  #hash: string | null = null;
+
+  constructor(
+    row: SyscallRow,
+    handler: SyscallHandler<unknown>,
+    request: unknown,
+    context: CallContext,
+    args: readonly Buffer[],
+    resource: string,
+    covered: boolean | null = handler.covers?.(request, context) ?? null,
+  ) {
+    this.call = row;
+    this.capsule = context.capsule;
+    this.principal = context.actor.principal;
+    this.session = context.actor.session;
+    this.resource = resource;
+    this.covered = covered;
+    this.cancel = context.cancel;
+    this.#handler = handler;
+    this.#request = request;
+    this.#context = context;
+    this.#args = args;
+    const scope = handler.scope?.(request, context);
+    if (scope !== undefined) this.scope = scope;
+  }
+
+  get name(): string {
+    return nameOf(this.call);
+  }
+
+  get manifest(): CapsuleManifest {
+    return this.#context.manifest;
+  }
+
+  get argsHash(): string {
+    this.#hash ??= hashArguments(this.call.name, this.#args);
+    return this.#hash;
+  }
+
+  get argBytes(): number {
+    return this.#args.reduce((sum, arg) => sum + arg.length, 0);
+  }
+
+  detail(): Promise<readonly string[]> {
+    return this.#handler.preview?.(this.#request, this.#context) ?? Promise.resolve([]);
+  }
+
+  /** The same call on what its path really leads to. */
+  at(resource: string, covered: boolean): CallAction {
+    return new CallAction(this.call, this.#handler, this.#request, this.#context, this.#args, resource, covered);
+  }
+}
+
+/** A call's name in the audit: without the prefix that all of them have. */
+function nameOf(row: SyscallRow): string {
+  return row.name.slice('astrid_'.length);
 }
 
 /** SHA-256 over name and arguments, each with its length: two different calls never hash alike by concatenation. */

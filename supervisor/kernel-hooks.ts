@@ -58,9 +58,9 @@ export function makeProcessHooks(parts: HookParts): ProcessHooks {
       const { manifest, tier, hash } = process.spec;
       const what = `${process.name}@${manifest.version}`;
       log(process.name, 'info', `${restart ? 'restarted' : 'started'}: tier ${tier}`);
-      audit.record(
-        kernelEvent('capsule.start', what, 'done', `tier ${tier}, module ${hash}`, { capsule: process.name }),
-      );
+      const why = `tier ${tier}, module ${hash}`;
+      const event = kernelEvent('capsule.start', what, 'done', why, { capsule: process.name });
+      audit.record(() => event);
     },
     ended: (process, why, lastCalls) => reportEnd(parts, process, why, lastCalls),
   };
@@ -94,10 +94,10 @@ function reportEnd(parts: HookParts, process: CapsuleProcess, why: Fault, lastCa
   if (!asked && lastCalls.length > 0)
     parts.logs.write(process.name, 'error', `last host calls: ${lastCalls.join(' ')}`);
   const outcome = asked ? 'done' : 'failed';
-  parts.audit.record(
-    kernelEvent('capsule.exit', process.name, outcome, `${why.code}: ${why.message}`, { capsule: process.name }),
-  );
+  const reason = `${why.code}: ${why.message}`;
+  const event = kernelEvent('capsule.exit', process.name, outcome, reason, { capsule: process.name });
+  parts.audit.record(() => event);
   if (asked) return;
-  const failure = { capsule_id: process.name, reason: `${why.code}: ${why.message}` };
+  const failure = { capsule_id: process.name, reason };
   parts.publishKernel('astrid.v1.health.failed', failure, KERNEL_ACTOR);
 }

@@ -110,11 +110,11 @@ export class Gate {
   }
 
   #ask(action: Action, onceOnly: boolean): Promise<Outcome> {
-    const { session, scope, principal, capsule, name, resource, argsHash, risk, detail, cancel } = action;
+    const { session, scope, principal, capsule, name, resource, argsHash, risk, cancel } = action;
     // An answer is bound to the arguments: without their hash it would be good for any.
     if (!SHA256_HEX.test(argsHash)) throw new Error('an action that asks has no hash of its arguments');
     const question = { origin: 'kernel', session, scope, principal, capsule, action: name } as const;
-    const whole = { ...question, resource, argsHash, risk, onceOnly, detail };
+    const whole = { ...question, resource, argsHash, risk, onceOnly, detail: () => action.detail() };
     return this.#options.approvals.ask(whole, LIMITS.gateApprovalWaitMs, cancel);
   }
 

@@ -32,7 +32,7 @@ export interface Action {
   readonly argsHash: string;
   readonly argBytes: number;
   /** Lines that tell a person what would happen. Called only when somebody is asked. */
-  readonly detail: () => Promise<readonly string[]>;
+  detail(): Promise<readonly string[]>;
   readonly risk: string;
   /** Aborts when the capsule is being stopped: a pending question is withdrawn. */
   readonly cancel?: AbortSignal;
