@@ -20,6 +20,7 @@ export const CAPABILITIES = {
   net_bind: { name: 'net_bind', kind: 'list', danger: 'high', may: 'listen on' },
   host_process: { name: 'host_process', kind: 'list', danger: 'high', may: 'run commands' },
   identity: { name: 'identity', kind: 'list', danger: 'high', may: 'manage identities:' },
+  cron: { name: 'cron', kind: 'flag', danger: 'medium', may: 'wake up by itself at set times' },
   uplink: { name: 'uplink', kind: 'flag', danger: 'medium', may: 'speak for people who connect through it' },
   allow_prompt_injection: {
     name: 'allow_prompt_injection',

@@ -106,6 +106,14 @@ export interface ProcessRow {
   readonly restarts: number;
 }
 
+/** What the verification of the whole log after boot has come to. `entries` were read and hold. */
+export interface AuditCheck {
+  readonly state: 'running' | 'ok' | 'bad' | 'failed';
+  readonly entries: number;
+  /** The first bad entry, or why the log could not be read; null when there is nothing to say. */
+  readonly message: string | null;
+}
+
 export interface StatusResult {
   readonly pid: number;
   readonly version: string;
@@ -116,6 +124,7 @@ export interface StatusResult {
   readonly sessions: number;
   readonly pendingApprovals: number;
   readonly auditor: { readonly pid: number | null; readonly state: 'up' | 'down'; readonly treeSize: number };
+  readonly auditCheck: AuditCheck;
   /** Boot steps with how long each took. */
   readonly boot: readonly { readonly step: string; readonly ms: number }[];
 }

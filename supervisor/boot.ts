@@ -4,7 +4,9 @@ import type { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import { LAG_TOPIC, Router } from '../bus/router.js';
 import { KernelAsk } from './ask-service.js';
+import { BootAuditCheck } from './audit-check.js';
 import { AuditTrail } from './audit-trail.js';
+import { openServices } from './boot-services.js';
 import { type BootLogger, BootSteps } from './boot-steps.js';
 import { BusPort } from './bus-port.js';
 import { syncBuiltins } from './capsule/builtins.js';
@@ -22,13 +24,11 @@ import { type Home, openHome, openPrincipalHome } from './home.js';
 import { takeInstanceLock } from './instance-lock.js';
 import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
 import { LogBook } from './log-book.js';
-import { openPool } from './pool/pool.js';
+import { openPool, type Pool } from './pool/pool.js';
 import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
 import { ProcessTable } from './process-table.js';
 import { Sessions } from './sessions.js';
-import { KvStore } from './storage/kv.js';
 import { openStore, type Store } from './storage/store.js';
-import { makeHandlers } from './syscalls/handlers.js';
 import { UplinkPort } from './uplink-port.js';
 
 export interface BootOptions {
@@ -60,6 +60,7 @@ interface Ground {
   readonly config: Config;
   readonly store: Store;
   readonly audit: AuditTrail;
+  readonly pool: Pool;
   readonly logs: LogBook;
   readonly tools: HostTools;
   readonly jailMissing: Fault | null;
@@ -119,7 +120,7 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
   const missing = (['prlimit', 'setpriv', 'env'] as const).filter((name) => tools[name] === null);
   if (missing.length > 0)
     options.logger.error({ missing }, 'workers are contained less without these programs (util-linux)');
-  return { home, config, store, audit, logs, tools, jailMissing, capsules, builtins };
+  return { home, config, store, audit, pool, logs, tools, jailMissing, capsules, builtins };
 }
 
 async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel> {
@@ -165,8 +166,25 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   });
   const bus: BusPort = new BusPort({ router, delivery, processOf, onFault });
   const people = new KernelAsk(approvals, sessions, config.approval.mode);
-  const handlers = makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people });
-  const dispatcher = new Dispatcher({ handlers, gate, audit, now: Date.now, onInternal: onFault });
+  const services = await steps.run(
+    'services',
+    () =>
+      openServices({
+        home,
+        config,
+        store,
+        tools: ground.tools,
+        logs,
+        sessions,
+        files,
+        bus,
+        people,
+        processOf,
+        onFault,
+      }),
+    (opened) => opened.close(),
+  );
+  const dispatcher = new Dispatcher({ handlers: services.handlers, gate, audit, now: Date.now, onInternal: onFault });
   const hooks = makeProcessHooks({
     program: { tools: ground.tools, workerBundle: options.workerBundle },
     readModule: (spec) => table.readModule(spec),
@@ -174,6 +192,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     dispatcher,
     audit,
     logs,
+    release: (sourceId) => services.release(sourceId),
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
   });
   const { jailMissing } = ground;
@@ -197,6 +216,12 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     options.logger.error({ capsule: name, code: fault.code, reason: fault.message }, 'capsule does not start');
   }
 
+  const check = new BootAuditCheck({
+    home,
+    pool: ground.pool,
+    record: (make) => audit.record(make),
+    logger: options.logger,
+  });
   const uplinks = new UplinkPort(router, bus);
   const startedAt = performance.now();
   const face = makeFace({
@@ -208,6 +233,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     approvals,
     files,
     uplinks,
+    check,
     startedAt,
     clients: () => listener.clientCount,
   });
@@ -234,6 +260,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     () => writePrivate(home.ready, `${process.pid}\n`),
     () => unlink(home.ready).catch(ignoreMissing),
   );
+  void check.run();
   return { problems: all, stop: () => steps.walkBack() };
 }
 
@@ -254,6 +281,7 @@ interface FaceParts {
   readonly approvals: Approvals;
   readonly files: KernelFiles;
   readonly uplinks: UplinkPort;
+  readonly check: BootAuditCheck;
   readonly startedAt: number;
   readonly clients: () => number;
 }
@@ -277,6 +305,7 @@ function makeFace(parts: FaceParts): KernelFace {
       sessions: sessions.list().length,
       pendingApprovals: approvals.pendingCount,
       auditor: audit.status(),
+      auditCheck: parts.check.state,
       boot: parts.steps.taken,
     }),
     requestStop: options.requestStop,

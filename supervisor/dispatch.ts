@@ -43,6 +43,7 @@ interface OpenCall {
   readonly action: CallAction;
 }
 
+const PHASES: Readonly<Record<string, CallContext['phase']>> = { astrid_install: 'install', astrid_upgrade: 'upgrade' };
 const RESOURCE_CHARS_MAX = 1024;
 const SMALL_ARGUMENT_BYTES = 4096;
 
@@ -160,6 +161,7 @@ function makeContext(process: CapsuleProcess, recheck: CallContext['recheck']): 
     capsule: process.name,
     manifest: process.spec.manifest,
     sourceId: process.sourceId,
+    phase: PHASES[invocation.exportName] ?? 'normal',
     actor: invocation.actor,
     cancel: cancel.signal,
     recheck,

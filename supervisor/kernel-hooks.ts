@@ -16,6 +16,7 @@ export interface HookParts {
   readonly dispatcher: Dispatcher;
   readonly audit: AuditPort;
   readonly logs: LogBook;
+  readonly release: (sourceId: string) => void;
   readonly publishKernel: (topic: string, payload: unknown, actor: Actor) => void;
 }
 
@@ -62,7 +63,10 @@ export function makeProcessHooks(parts: HookParts): ProcessHooks {
       const event = kernelEvent('capsule.start', what, 'done', why, { capsule: process.name });
       audit.record(() => event);
     },
-    ended: (process, why, lastCalls) => reportEnd(parts, process, why, lastCalls),
+    ended: (process, why, lastCalls) => {
+      parts.release(process.sourceId);
+      reportEnd(parts, process, why, lastCalls);
+    },
   };
 }
 

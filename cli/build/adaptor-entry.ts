@@ -1,10 +1,10 @@
 import {
   BUILD_CLOCK_MS,
-  ENTRY_POINTS,
   JS_EXCEPTION,
   JS_TAG,
   JS_UNDEFINED,
   LOAD_TURNS_MAX,
+  SCRIPT_ENTRY_POINTS,
   SEGMENT,
   TEMPLATE_EXPORT,
 } from './adaptor-layout.js';
@@ -139,7 +139,7 @@ function failWithText(text: string): string {
 
 /** The Extism exports. Each is `() -> i32`: 0 for success, 1 with a text in the error slot (ABI reference 3.1). */
 export const ENTRY_FUNCTIONS = `
-  ${ENTRY_POINTS.map((name, index) => `(func (export "${name}") (result i32) (call $entry (i32.const ${index})))`).join('\n  ')}
+  ${SCRIPT_ENTRY_POINTS.map((name, index) => `(func (export "${name}") (result i32) (call $entry (i32.const ${index})))`).join('\n  ')}
 
   (func $entry (param $index i32) (result i32)
     (local $frame i32) (local $input i64) (local $value i64)

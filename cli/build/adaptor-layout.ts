@@ -1,3 +1,5 @@
+import { ENTRY_POINTS } from '../../abi/entry-points.js';
+
 /**
  * What the adaptor (WebAssembly), the guest's first script and the build agree on. Nothing here is part of the ABI: a
  * module is built from one version of these files.
@@ -13,18 +15,11 @@ export const TEMPLATE_EXPORT = {
   initialize: 'wizer.initialize',
 } as const;
 
-/** The Extism exports that a capsule may have (ABI reference 3.1). An entry's number is its place here. */
-export const ENTRY_POINTS = [
-  'astrid_hook_trigger',
-  'run',
-  'astrid_install',
-  'astrid_upgrade',
-  'astrid_command_run',
-  'astrid_tool_call',
-  'astrid_cron_trigger',
-] as const;
-
-export type EntryPoint = (typeof ENTRY_POINTS)[number];
+/**
+ * The Extism exports that a script may have, all but the one that only the oldest build tools called. An entry's number is its
+ * place here.
+ */
+export const SCRIPT_ENTRY_POINTS = ENTRY_POINTS.filter((name) => name !== 'astrid_export_schemas');
 
 /**
  * Host calls that each module imports, used or not: the clock behind `Date.now`, and the log that `print` writes to.

@@ -1,4 +1,4 @@
-import { ALWAYS_LINKED, ENTRY_POINTS, NATIVE_OP } from './adaptor-layout.js';
+import { ALWAYS_LINKED, NATIVE_OP, SCRIPT_ENTRY_POINTS } from './adaptor-layout.js';
 
 /** A host call of one module: its place in the dispatch function, and how many blocks it takes. */
 export interface LinkedCall {
@@ -35,7 +35,7 @@ interface GuestGlobals {
 
 /** Source of the guest's first script: an expression that takes the native function and answers the adaptor's handlers. */
 export function makeGuestScript(calls: readonly LinkedCall[]): string {
-  const config: GuestConfig = { calls, entries: ENTRY_POINTS, logCall: ALWAYS_LINKED[1], op: NATIVE_OP };
+  const config: GuestConfig = { calls, entries: SCRIPT_ENTRY_POINTS, logCall: ALWAYS_LINKED[1], op: NATIVE_OP };
   const parts = [describeThrown, makeDoor, makeRejections, makeEntry, installGuest].map((part) => part.toString());
   return `(native) => {\n${parts.join('\n')}\nreturn installGuest(native, ${JSON.stringify(config)});\n}`;
 }

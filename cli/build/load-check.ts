@@ -1,12 +1,12 @@
 import { Fault } from '../../abi/errno.js';
-import { ENTRY_POINTS, TEMPLATE_EXPORT } from './adaptor-layout.js';
+import { SCRIPT_ENTRY_POINTS, TEMPLATE_EXPORT } from './adaptor-layout.js';
 import type { LoadReport } from './guest-script.js';
 import { firstPlace, mapStack } from './stack-map.js';
 
-const ENTRY_NAMES: ReadonlySet<string> = new Set(ENTRY_POINTS);
+const ENTRY_NAMES: ReadonlySet<string> = new Set(SCRIPT_ENTRY_POINTS);
 
 export interface LoadedScript {
-  /** Extism exports that the script asks for, in the order of `ENTRY_POINTS`. */
+  /** Extism exports that the script asks for, in the order of `SCRIPT_ENTRY_POINTS`. */
   readonly exports: readonly string[];
   /** What the script printed while it was loaded. */
   readonly printed: readonly string[];
@@ -70,14 +70,20 @@ function makeRefusingImports(module: WebAssembly.Module): WebAssembly.Imports {
 function requireExports(value: unknown): string[] {
   const field = '__astrid_exports';
   if (!Array.isArray(value) || value.length === 0) {
-    throw new Fault('invalid_argument', `${field}: expected a list of at least one of ${ENTRY_POINTS.join(', ')}`, {
-      field,
-    });
+    throw new Fault(
+      'invalid_argument',
+      `${field}: expected a list of at least one of ${SCRIPT_ENTRY_POINTS.join(', ')}`,
+      {
+        field,
+      },
+    );
   }
   for (const name of value) {
     if (typeof name !== 'string' || !ENTRY_NAMES.has(name)) {
-      throw new Fault('invalid_argument', `${field}: ${String(name)} is none of ${ENTRY_POINTS.join(', ')}`, { field });
+      throw new Fault('invalid_argument', `${field}: ${String(name)} is none of ${SCRIPT_ENTRY_POINTS.join(', ')}`, {
+        field,
+      });
     }
   }
-  return ENTRY_POINTS.filter((name) => value.includes(name));
+  return SCRIPT_ENTRY_POINTS.filter((name) => value.includes(name));
 }

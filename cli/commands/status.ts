@@ -2,7 +2,7 @@ import type { StatusResult } from '../../abi/control.js';
 import { EXIT } from '../../abi/errno.js';
 import { type CommandRun, withClient } from '../context.js';
 import { readRecord } from '../results.js';
-import { formatAge } from '../view/human.js';
+import { formatAge, formatCount } from '../view/human.js';
 import { type Part, paint, type Terminal } from '../view/terminal.js';
 import { padEnd } from '../view/width.js';
 
@@ -18,6 +18,7 @@ function printStatus(terminal: Terminal, status: StatusResult): void {
   field('capsules', `${capsules.ready} of ${capsules.total} ready`, ...failed);
   const auditorState = auditor.state === 'up' ? paint('green', 'up') : paint('red', 'down: sensitive calls are denied');
   field('auditor', auditorState, `, pid ${auditor.pid ?? '-'}, tree size ${auditor.treeSize}`);
+  field('audit log', ...describeCheck(status.auditCheck));
   field('sessions', String(status.sessions));
   field('clients', String(status.clients));
   const waiting = status.pendingApprovals > 0 ? paint('yellow', `${status.pendingApprovals} (astrid approvals)`) : '0';
@@ -25,6 +26,13 @@ function printStatus(terminal: Terminal, status: StatusResult): void {
   const total = status.boot.reduce((sum, step) => sum + step.ms, 0);
   const steps = status.boot.map((step) => `${step.step} ${formatAge(step.ms)}`).join(', ');
   field('boot', steps === '' ? '-' : `${formatAge(total)}: ${steps}`);
+}
+
+function describeCheck({ state, entries, message }: StatusResult['auditCheck']): readonly Part[] {
+  if (state === 'ok')
+    return [paint('green', 'verified'), `, ${formatCount(entries, 'entry', 'entries')} up to the last start`];
+  if (state === 'running') return [paint('dim', 'is being verified')];
+  return [paint('red', 'NOT VERIFIED'), `: ${message} (astrid audit verify)`];
 }
 
 /** `astrid status` */

@@ -1,3 +1,4 @@
+import { ENTRY_POINTS, type EntryPoint } from '../../abi/entry-points.js';
 import { Fault } from '../../abi/errno.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import { syscallByName } from '../../abi/table.js';
@@ -8,19 +9,6 @@ import type { WasmImport } from '../../abi/wasm/module-sections.js';
 import { joinBounded, quotePrintable } from '../../abi/wasm/printable.js';
 import { equalSignatures, type FunctionSignature, formatSignature } from '../../abi/wasm/signature.js';
 import { WASI_MODULE, WASI_PREVIEW1 } from '../../abi/wasm/wasi-preview1.js';
-
-/** Function exports the kernel may call; all take nothing and return an i32. Source: ABI reference 3.1. */
-export const ENTRY_POINTS = [
-  'astrid_hook_trigger',
-  'run',
-  'astrid_install',
-  'astrid_upgrade',
-  'astrid_command_run',
-  'astrid_tool_call',
-  'astrid_cron_trigger',
-  'astrid_export_schemas',
-] as const;
-export type EntryPoint = (typeof ENTRY_POINTS)[number];
 
 /** What a module asks for and offers. Plain data: it crosses threads and is shown before an install. */
 export interface ModuleReport {

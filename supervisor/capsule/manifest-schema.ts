@@ -112,6 +112,7 @@ const capabilities = z.strictObject(
     net_bind: patternList.optional(),
     host_process: patternList.optional(),
     identity: list(choice(['resolve', 'link', 'admin']), 'a list of "resolve", "link", "admin"').optional(),
+    cron: flag.optional(),
     uplink: flag.optional(),
     allow_prompt_injection: flag.optional(),
     net_connect: z.unknown().optional(),

@@ -17,6 +17,7 @@ const EXAMPLES: Readonly<Record<CapabilityName, string>> = {
   net_bind: 'net_bind = ["unix:*"]',
   host_process: 'host_process = ["command"]',
   identity: 'identity = ["resolve"]',
+  cron: 'cron = true',
   uplink: 'uplink = true',
   allow_prompt_injection: 'allow_prompt_injection = true',
 };

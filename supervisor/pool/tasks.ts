@@ -1,10 +1,10 @@
 import { blake3 } from '@noble/hashes/blake3.js';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { parseNoteKey } from '../../abi/audit/note.js';
+import { listSegments } from '../../abi/audit/segment-files.js';
 import { type VerifyReport, verifyLog } from '../../abi/audit/verify.js';
 import { asFault, type FaultCode } from '../../abi/errno.js';
 import { inspectModule as inspect, type ModuleReport } from '../capsule/inspect.js';
-import { openAuditSegments } from './audit-segments.js';
 
 /** A result and the bytes it was made from, which go back to their owner without a copy. */
 export interface Returned<T> {
@@ -49,7 +49,7 @@ export function inspectModule(bytes: ArrayBuffer): unknown {
 export async function verifyAudit(request: AuditRequest): Promise<TaskReply<VerifyReport>> {
   const { directory, key, knownCheckpoint } = request;
   try {
-    const segments = await openAuditSegments(directory);
+    const segments = await listSegments({ path: directory, label: 'the audit log' });
     const known = knownCheckpoint === null ? {} : { known: knownCheckpoint };
     return { ok: true, value: await verifyLog(segments, { key: parseNoteKey(key), ...known }) };
   } catch (thrown) {

@@ -7,7 +7,10 @@ import { parsePayload } from '../../bus/payload-json.js';
 export interface CallContext {
   readonly capsule: string;
   readonly manifest: CapsuleManifest;
+  /** UUID of the running instance, new at every load: whatever belongs to an instance and not to the capsule is kept under it. */
   readonly sourceId: string;
+  /** `install` and `upgrade`: the lifecycle export of that name runs. Everything else is `normal`. */
+  readonly phase: 'normal' | 'install' | 'upgrade';
   /** The invocation's actor: a KV key, a home directory and a reply follow it. */
   readonly actor: Actor;
   readonly cancel: AbortSignal;

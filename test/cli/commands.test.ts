@@ -30,6 +30,7 @@ const STATUS: StatusResult = {
   sessions: 2,
   pendingApprovals: 3,
   auditor: { pid: 100, state: 'down', treeSize: 12 },
+  auditCheck: { state: 'ok', entries: 7, message: null },
   boot: [{ step: 'home', ms: 3 }],
 };
 
