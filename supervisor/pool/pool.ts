@@ -22,6 +22,8 @@ export interface PoolOptions {
   /** The module whose exports are the tasks. Tests give their own, with tasks that crash. */
   readonly tasks?: URL;
   readonly heapMibMax?: number;
+  /** Instead of `TASK_MS_MAX`, for every task. */
+  readonly taskMsMax?: number;
 }
 
 const THREADS_MAX = 2;
@@ -29,6 +31,15 @@ const IDLE_MS = 10_000;
 const HEAP_MIB_MAX = 128;
 const STACK_MIB = 4;
 const WAITING_MAX = 256;
+/**
+ * A task that takes longer is ended with its thread. An engine near its heap limit may collect garbage for minutes instead of giving
+ * up (Node 26 does), and a capsule that is being inspected must not hold a thread for ever. A large log takes its time.
+ */
+const TASK_MS_MAX: Readonly<Record<TaskName, number>> = {
+  hashBlake3: 60_000,
+  inspectModule: 60_000,
+  verifyAudit: 6 * 3_600_000,
+};
 
 export function openPool(options: PoolOptions = {}): Pool {
   const tasks = new TaskRunner(options);
@@ -55,6 +66,7 @@ export function openPool(options: PoolOptions = {}): Pool {
 class TaskRunner {
   readonly #piscina: Piscina;
   readonly #threadsMax: number;
+  readonly #taskMsMax: number | undefined;
   /** One entry per task under way; called when a thread failed before it could take a task. */
   readonly #running = new Set<(fault: Fault) => void>();
   readonly #waiting: { readonly start: () => void; readonly refuse: (fault: Fault) => void }[] = [];
@@ -63,6 +75,7 @@ class TaskRunner {
 
   constructor(options: PoolOptions) {
     this.#threadsMax = options.threadsMax ?? THREADS_MAX;
+    this.#taskMsMax = options.taskMsMax;
     this.#free = this.#threadsMax;
     this.#piscina = new Piscina({
       filename: fileURLToPath(options.tasks ?? new URL('./tasks.js', import.meta.url)),
@@ -107,20 +120,33 @@ class TaskRunner {
     input: TaskTable[Name]['input'],
     transferred: readonly ArrayBuffer[],
   ): Promise<TaskReply<TaskTable[Name]['output']>> {
+    const waitMs = this.#taskMsMax ?? TASK_MS_MAX[name];
+    const late = new AbortController();
     return new Promise((resolve, reject) => {
-      const refuse = (fault: Fault) => {
+      const settle = () => {
+        clearTimeout(timer);
         this.#running.delete(refuse);
+      };
+      const refuse = (fault: Fault) => {
+        settle();
         reject(fault);
       };
+      const timer = setTimeout(() => late.abort(), waitMs);
       this.#running.add(refuse);
-      this.#piscina.run(input, { name, transferList: [...transferred] }).then(
+      this.#piscina.run(input, { name, transferList: [...transferred], signal: late.signal }).then(
         (reply: TaskReply<TaskTable[Name]['output']>) => {
-          this.#running.delete(refuse);
+          settle();
           resolve(reply);
         },
-        (error: unknown) => refuse(this.#closed ? cancelled() : describeCrash(error)),
+        (error: unknown) => refuse(this.#faultOf(error, late.signal.aborted ? waitMs : null)),
       );
     });
+  }
+
+  #faultOf(error: unknown, lateMs: number | null): Fault {
+    if (this.#closed) return cancelled();
+    if (lateMs === null) return describeCrash(error);
+    return new Fault('timed_out', `thread pool: the task took longer than ${lateMs / 1000} s`, { cause: error });
   }
 
   #takePlace(): Promise<void> {
