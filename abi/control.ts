@@ -149,6 +149,10 @@ export interface ApprovalRow {
   /** What it would do, in lines a person can judge; already stripped of control characters. */
   readonly detail: readonly string[];
   readonly risk: string;
+  /** The rule that wants a person to say, in words. */
+  readonly why: string;
+  /** The answers that are taken: `session` is not where nothing is remembered. */
+  readonly decisions: readonly ApprovalDecision[];
   readonly argsHash: string;
   readonly createdAt: number;
   /** `pending`: someone waits for the answer; `queued`: nobody was there, the next try after an answer goes through. */

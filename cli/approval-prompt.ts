@@ -13,7 +13,6 @@ export interface ApprovalAnswer {
   readonly ended: 'interrupt' | 'end' | 'dismissed' | null;
 }
 
-const KEYS = 'osdv';
 const DECISIONS: Readonly<Record<string, ApprovalDecision>> = { o: 'once', s: 'session', d: 'deny' };
 const SAID: Record<ApprovalDecision, string> = {
   once: 'allowed once',
@@ -24,9 +23,17 @@ const SAID: Record<ApprovalDecision, string> = {
 /** Lines under the card: the choices and the line the cursor is on. */
 const RESERVED_LINES = 2;
 
-function showChoices(terminal: Terminal, hiddenLines: number): void {
+const CHOICES: Readonly<Record<ApprovalDecision, string>> = { once: '[o]nce', session: '[s]ession', deny: '[d]eny' };
+
+/** The keys of the answers that are taken here, and the one that shows more. */
+function keysOf(row: ApprovalRow): string {
+  return `${row.decisions.map((decision) => decision[0]).join('')}v`;
+}
+
+function showChoices(terminal: Terminal, row: ApprovalRow, hiddenLines: number): void {
   const more = hiddenLines > 0 ? [paint('yellow', '  [v]iew all of it')] : [];
-  terminal.write(paint('bold', '[o]nce  [s]ession  [d]eny'), paint('dim', ' (default)'), ...more, paint('bold', ' > '));
+  const choices = row.decisions.map((decision) => CHOICES[decision]).join('  ');
+  terminal.write(paint('bold', choices), paint('dim', ' (default)'), ...more, paint('bold', ' > '));
 }
 
 /** Asks until there is an answer. Everything but an explicit `o` or `s` denies. */
@@ -41,7 +48,7 @@ export async function askApproval(
     const { columns, rows } = terminal;
     const card = layOutApproval(row, { columns, rows, now: now(), reserve: RESERVED_LINES });
     printCard(terminal, card);
-    const choice = await input.readChoice(KEYS, () => showChoices(terminal, card.hiddenLines), dismissed);
+    const choice = await input.readChoice(keysOf(row), () => showChoices(terminal, row, card.hiddenLines), dismissed);
     if ('key' in choice && choice.key === 'v') {
       terminal.write('\n');
       printDetail(terminal, row);

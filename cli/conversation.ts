@@ -42,6 +42,7 @@ interface RunningTurn {
  */
 export class Conversation {
   readonly session: SessionRow;
+  #mode: ApprovalMode;
   readonly client: ControlClient;
   readonly #options: ConversationOptions;
   readonly #handler: (event: ConversationEvent) => void;
@@ -57,6 +58,7 @@ export class Conversation {
   ) {
     this.client = client;
     this.session = session;
+    this.#mode = session.mode;
     this.#options = options;
     this.#handler = handler;
   }
@@ -116,7 +118,14 @@ export class Conversation {
   /** Opens the same session again on the same connection, which is how its mode is changed. */
   async setMode(mode: ApprovalMode): Promise<SessionRow> {
     const params = openParams({ ...this.#options, session: this.session.id, mode });
-    return readRecord<SessionRow>(await this.client.request('session.open', params), 'session.open');
+    const row = readRecord<SessionRow>(await this.client.request('session.open', params), 'session.open');
+    this.#mode = row.mode;
+    return row;
+  }
+
+  /** When it asks now; `session` tells when it was opened. */
+  get mode(): ApprovalMode {
+    return this.#mode;
   }
 
   close(): void {

@@ -27,7 +27,8 @@ async function showMode({ terminal, conversation }: SlashScope, words: readonly 
     return 'done';
   }
   for (const [mode, meaning] of Object.entries(MODE_MEANINGS)) {
-    terminal.line(paint('bold', mode.padEnd(12)), meaning);
+    const mark = mode === conversation.mode ? '* ' : '  ';
+    terminal.line(paint('bold', `${mark}${mode}`.padEnd(14)), meaning);
   }
   return 'done';
 }
@@ -71,8 +72,8 @@ const COMMANDS: Readonly<Record<string, SlashRow>> = {
     usage: '/session',
     summary: 'this session, and how to come back to it',
     run: async ({ terminal, conversation }) => {
-      const { id, workspace, principal, mode } = conversation.session;
-      terminal.line(`session ${id}, ${principal}, opened in mode ${mode}, workspace ${workspace}`);
+      const { id, workspace, principal } = conversation.session;
+      terminal.line(`session ${id}, ${principal}, mode ${conversation.mode}, workspace ${workspace}`);
       terminal.line(paint('dim', `come back with: astrid chat --session ${id}`));
       return 'done';
     },

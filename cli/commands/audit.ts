@@ -104,7 +104,9 @@ function printReport(terminal: Terminal, report: VerifyReport, known: boolean): 
     );
     return;
   }
-  const counted = `${entries} of ${treeSize} entries, ${formatCount(principals, 'principal')}`;
+  // What lies behind the last checkpoint was read, too, and is told below.
+  const signed = formatCount(treeSize, 'entry', 'entries');
+  const counted = `${entries < treeSize ? `${entries} of ` : ''}${signed}, ${formatCount(principals, 'principal')}`;
   terminal.line(paint('green', 'verified'), `  ${counted}, signed by the pinned key`);
   if (!known)
     terminal.line(paint('yellow', '  no checkpoint from elsewhere: a log that was cut at a checkpoint looks the same'));

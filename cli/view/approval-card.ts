@@ -94,7 +94,11 @@ export function layOutApproval(row: ApprovalRow, options: CardOptions): Approval
     ),
     ...labelled(
       'why',
-      foldValue(`risk ${row.risk || 'not told'} (arguments ${row.argsHash.slice(0, 12) || '-'})`, columns, 2),
+      foldValue(
+        `${row.why}; risk ${row.risk || 'not told'} (arguments ${row.argsHash.slice(0, 12) || '-'})`,
+        columns,
+        2,
+      ),
       'plain',
     ),
   ];

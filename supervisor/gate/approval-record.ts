@@ -31,6 +31,8 @@ export interface Question {
   readonly resource: string;
   readonly argsHash: string;
   readonly risk: string;
+  /** Why a person is asked: the rule, or that the capsule asks by itself. */
+  readonly why: string;
   /** True in mode `safe`: the answer `session` is not offered. */
   readonly onceOnly: boolean;
   readonly detail: () => Promise<readonly string[]>;
@@ -53,6 +55,7 @@ const recordSchema = z.strictObject({
   resource: z.string(),
   detail: z.array(z.string()),
   risk: z.string(),
+  why: z.string().default(''),
   argsHash: z.string(),
   binding: z.string().regex(HASH),
   allowance: z.string().regex(HASH).nullable(),
@@ -122,6 +125,7 @@ export async function makeRecord(
     resource: cleanText(resource, LIMITS.approvalResourceCharsMax),
     detail: await describe(question),
     risk: cleanText(question.risk, LIMITS.approvalRiskCharsMax),
+    why: cleanText(question.why, LIMITS.approvalActionCharsMax),
     argsHash: question.argsHash,
     binding: bindingOf(question),
     allowance: made.allowance,
@@ -145,7 +149,7 @@ async function describe(question: Question): Promise<string[]> {
 }
 
 export function toApprovalRow(record: ApprovalRecord): ApprovalRow {
-  const { id, principal, capsule, action, resource, detail, risk, argsHash, createdAt, state } = record;
+  const { id, principal, capsule, action, resource, detail, risk, why, argsHash, createdAt, state } = record;
   return {
     id,
     session: record.session ?? '',
@@ -155,6 +159,8 @@ export function toApprovalRow(record: ApprovalRecord): ApprovalRow {
     resource,
     detail,
     risk,
+    why,
+    decisions: record.allowance === null ? ['once', 'deny'] : ['once', 'session', 'deny'],
     argsHash,
     createdAt,
     state,

@@ -5,8 +5,10 @@ import { type Action, allow, type Context, type Layer, PASS, type Verdict } from
 /** Calls that do nothing but ask a person: asking whether they may ask would ask twice. */
 const ASKING_CALLS: ReadonlySet<string> = new Set(['astrid_request_approval', 'astrid_elicit']);
 
-const ASK: Verdict = Object.freeze({ kind: 'ask', onceOnly: false });
-const ASK_ONCE: Verdict = Object.freeze({ kind: 'ask', onceOnly: true });
+const ask = (why: string, onceOnly = false) => Object.freeze({ kind: 'ask', onceOnly, why }) satisfies Verdict;
+const ASK_SAFE = ask('mode safe asks before everything and remembers nothing', true);
+const ASK_GUIDED = ask('mode guided asks before every change');
+const ASK_AUTONOMOUS = ask('mode autonomous asks before what cannot be rolled back');
 const CONTAINED = allow('approval', 'mode autonomous: a change that can be rolled back');
 const YOLO = allow('approval', 'mode yolo: nothing asks');
 
@@ -20,11 +22,11 @@ const YOLO = allow('approval', 'mode yolo: nothing asks');
  *   yolo         pass                          pass                           pass
  */
 const MODES: Readonly<Record<ApprovalMode, (action: Action) => Verdict>> = {
-  safe: (action) => (isChange(action) || isRead(action) ? ASK_ONCE : PASS),
-  guided: (action) => (isChange(action) ? ASK : PASS),
+  safe: (action) => (isChange(action) || isRead(action) ? ASK_SAFE : PASS),
+  guided: (action) => (isChange(action) ? ASK_GUIDED : PASS),
   autonomous: (action) => {
     if (!isChange(action)) return PASS;
-    return isContained(action) ? CONTAINED : ASK;
+    return isContained(action) ? CONTAINED : ASK_AUTONOMOUS;
   },
   yolo: (action) => (isChange(action) ? YOLO : PASS),
 };
@@ -37,10 +39,10 @@ export function makeApprovalLayer(approvals: Pick<Approvals, 'findAllowance'>): 
       if (ASKING_CALLS.has(action.call.name)) return PASS;
       const verdict = MODES[context.mode](action);
       // In mode safe an earlier answer counts for nothing.
-      if (verdict !== ASK) return verdict;
+      if (verdict.kind !== 'ask' || verdict.onceOnly) return verdict;
       const { session, principal, capsule, name, resource } = action;
       const id = approvals.findAllowance({ origin: 'kernel', session, principal, capsule, action: name, resource });
-      return id === null ? ASK : allow('approval', 'allowed for this session', id);
+      return id === null ? verdict : allow('approval', 'allowed for this session', id);
     },
   };
 }

@@ -80,7 +80,7 @@ export class Gate {
     const judgement = this.#judge(action);
     if ('verdict' in judgement) return judgement;
     try {
-      const outcome = await this.#ask(action, judgement.onceOnly);
+      const outcome = await this.#ask(action, judgement);
       const decision = OUTCOMES[outcome.kind](outcome);
       // Minutes may have passed: what the other layers say counts as of now.
       return decision.verdict === 'deny' ? decision : (this.#findDenial(action) ?? decision);
@@ -109,12 +109,12 @@ export class Gate {
     return question ?? decision ?? this.#deny('system', new Error('no layer vouched for the action'));
   }
 
-  #ask(action: Action, onceOnly: boolean): Promise<Outcome> {
+  #ask(action: Action, { onceOnly, why }: Extract<Verdict, { kind: 'ask' }>): Promise<Outcome> {
     const { session, scope, principal, capsule, name, resource, argsHash, risk, cancel } = action;
     // An answer is bound to the arguments: without their hash it would be good for any.
     if (!SHA256_HEX.test(argsHash)) throw new Error('an action that asks has no hash of its arguments');
     const question = { origin: 'kernel', session, scope, principal, capsule, action: name } as const;
-    const whole = { ...question, resource, argsHash, risk, onceOnly, detail: () => action.detail() };
+    const whole = { ...question, resource, argsHash, risk, why, onceOnly, detail: () => action.detail() };
     return this.#options.approvals.ask(whole, LIMITS.gateApprovalWaitMs, cancel);
   }
 

@@ -75,6 +75,7 @@ function makeQuestion(request: CapsuleQuestion): Question {
       .update(JSON.stringify([request.action, resource, riskLevel]))
       .digest('hex'),
     risk: riskLevel.trim(),
+    why: 'the capsule itself asks before it goes on',
     onceOnly: mode === 'safe',
     detail: async () => [],
   };

@@ -64,7 +64,8 @@ export type Verdict =
   | { readonly kind: 'pass' }
   | { readonly kind: 'allow'; readonly decision: Decision }
   | { readonly kind: 'deny'; readonly decision: Decision }
-  | { readonly kind: 'ask'; readonly onceOnly: boolean };
+  /** `why`: the rule that wants a person to say, in words for that person. */
+  | { readonly kind: 'ask'; readonly onceOnly: boolean; readonly why: string };
 
 /** One layer of the gate. Synchronous: what needs a person answers `ask`, and the gate does the waiting. */
 export interface Layer {

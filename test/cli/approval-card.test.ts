@@ -14,7 +14,7 @@ test('an approval, ordinary, shows what, who, why and what it does', async (t) =
     'approval a1  pending 2s',
     'what  write_file cwd://notes.txt',
     'who   capsule fs, for default, session s1',
-    'why   risk medium (arguments abababababab)',
+    'why   mode guided asks before every change (risk medium, args abababababab)',
     'does  + hello',
   ]);
 });

@@ -83,7 +83,7 @@ test('audit verify, a sound log, verifies offline with the pinned key and the se
   const home = await makeLogHome(t, makeLog(9));
   const { exitCode, out } = await runCli(['audit', 'verify'], home);
   t.equal(exitCode, 0);
-  t.match(out, /^verified {2}9 of 9 entries, 2 principals/);
+  t.match(out, /^verified {2}9 entries, 2 principals/);
   t.notMatch(out, /checkpoint from elsewhere/);
   const json = JSON.parse((await runCli(['audit', 'verify', '--json', '--principal', 'other'], home)).out);
   t.match(json, { ok: true, entries: 4, treeSize: 9, firstBad: null });
@@ -126,7 +126,7 @@ test('audit verify, a copy and a key by name, needs no home', async (t) => {
   const log = makeLog(3);
   const home = await makeLogHome(t, log);
   const argv = ['audit', 'verify', '--dir', 'var/audit', '--key', 'keys/audit.pub'];
-  t.match(await runCli(argv, join(home, 'no-home'), { cwd: home }), { exitCode: 0, out: /^verified {2}3 of 3/ });
+  t.match(await runCli(argv, join(home, 'no-home'), { cwd: home }), { exitCode: 0, out: /^verified {2}3 entries/ });
 });
 
 test('audit verify, files that are missing or wrong, each is one clear error and never a pass', async (t) => {

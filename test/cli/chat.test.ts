@@ -320,3 +320,13 @@ test('chat, a decision that the supervisor does not offer, is told and asked aga
   await chat.io.outText.until('allowed once');
   await leave(t, chat);
 });
+
+test('chat, an approval that takes no answer for the session, offers none and ignores its key', async (t) => {
+  const chat = await openChat(t);
+  chat.fake.approval(makeApproval({ decisions: ['once', 'deny'] }));
+  t.notMatch(await chat.io.outText.until('[d]eny'), /\[s\]ession/);
+  chat.io.type('s');
+  chat.io.type('o');
+  t.match(await chat.fake.waitCall('approvals.answer', 1), { params: { decision: 'once' } });
+  await leave(t, chat);
+});

@@ -219,7 +219,7 @@ test('approvals, one that waits, shows what, who and why', async (t) => {
   const { out } = await runCli(['approvals'], home);
   t.match(
     out,
-    /approval a1 {2}pending 2s\nwhat {2}write_file cwd:\/\/notes\.txt\nwho {3}capsule fs, for default, session s1\nwhy {3}risk medium/,
+    /approval a1 {2}pending 2s\nwhat {2}write_file cwd:\/\/notes\.txt\nwho {3}capsule fs, for default, session s1\nwhy {3}mode guided asks before every change \(risk medium/,
   );
   t.match(out, /does {2}\+ hello/);
   t.same(JSON.parse((await runCli(['approvals', 'list', '--session', 's1', '--json'], home)).out), [row]);

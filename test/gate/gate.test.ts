@@ -116,7 +116,7 @@ test('each end of a question, has its code and names the approval', async (t) =>
 test('a deny of any layer, in any place and mode, is not lifted by an allow or an answer of another', async (t) => {
   const yes = allow('approval', 'sure');
   const no = deny('policy', new Fault('policy_denied', 'no'));
-  const ask: Verdict = { kind: 'ask', onceOnly: false };
+  const ask: Verdict = { kind: 'ask', onceOnly: false, why: 'a test asks' };
   const orders: [string, Verdict[], string][] = [
     ['deny first', [no, yes], 'deny'],
     ['deny last', [yes, no], 'deny'],
@@ -219,7 +219,7 @@ test('an allowance that comes while rules change, does not outlive them', async 
   const bench = makeGate('', [
     layer('manifest', () => allow('manifest', 'sure')),
     policy,
-    layer('approval', () => ({ kind: 'ask', onceOnly: false })),
+    layer('approval', () => ({ kind: 'ask', onceOnly: false, why: 'a test asks' })),
   ]);
   const deciding = bench.gate.decide(makeAction('astrid_write_file'));
   await settleTurn();

@@ -82,6 +82,7 @@ export function makeQuestion(more: Partial<Question> = {}): Question {
     resource: 'cwd://notes.txt',
     argsHash: hashOf('hello'),
     risk: 'medium',
+    why: 'a test asks',
     onceOnly: false,
     detail: async () => ['write 5 bytes'],
     ...more,

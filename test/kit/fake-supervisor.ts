@@ -66,6 +66,8 @@ export function makeApproval(over: Partial<ApprovalRow> = {}): ApprovalRow {
     resource: 'cwd://notes.txt',
     detail: ['+ hello'],
     risk: 'medium',
+    why: 'mode guided asks before every change',
+    decisions: ['once', 'session', 'deny'],
     argsHash: 'ab'.repeat(32),
     createdAt: 0,
     state: 'pending',
