@@ -1,5 +1,6 @@
 import * as kv from 'astrid/sdk/kv';
 import type { Message } from 'astrid/sdk/llm';
+import * as runtime from 'astrid/sdk/runtime';
 
 /**
  * One prompt and everything it takes to answer it. Kept in KV, so that killing this capsule in the middle of a turn
@@ -94,6 +95,7 @@ export function loadTurn(sessionId: string): Turn | undefined {
 
 export function saveTurn(turn: Turn): void {
   touched.add(turn.id);
+  idle.clear();
   kv.setJson(turnKey(turn.sessionId), turn);
 }
 
@@ -102,9 +104,16 @@ export function isLeftBehind(turn: Turn): boolean {
   return !touched.has(turn.id);
 }
 
+/** Principals of whom this instance knows that no turn is open: an idle system is not asked, and logged, at every tick. */
+const idle = new Set<string>();
+
 /** All open turns of the acting principal. */
 export function openTurns(): Turn[] {
-  return kv.list('turn.').flatMap((key) => kv.getJson<Turn>(key) ?? []);
+  const principal = runtime.caller().principal ?? '';
+  if (idle.has(principal)) return [];
+  const turns = kv.list('turn.').flatMap((key) => kv.getJson<Turn>(key) ?? []);
+  if (turns.length === 0) idle.add(principal);
+  return turns;
 }
 
 export function dropTurn(turn: Turn): void {

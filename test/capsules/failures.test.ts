@@ -2,6 +2,7 @@ import { type Test, test } from 'tap';
 import { closeGuestBundler } from '../kit/guest-bundle.js';
 import type { Crash, GuestKernelOptions } from '../kit/guest-capsule.js';
 import { GuestKernel } from '../kit/guest-kernel.js';
+import { GuestRealm, type HostCall } from '../kit/guest-realm.js';
 import { calls, type Scripted, scriptProvider, text } from '../kit/scripted-provider.js';
 
 const ALL = ['session', 'router', 'fs', 'provider-offline', 'react'];
@@ -476,3 +477,27 @@ test('a capsule that is being restarted, its tools are still offered', async (t)
 });
 
 test('end', async () => closeGuestBundler());
+
+test('the agent, idle, asks its store at the first tick and at no later one', async (t) => {
+  const listed: string[] = [];
+  const kernel = await boot({
+    makeRealm: (script, host, options) => {
+      const watched: HostCall = (name, args) => {
+        if (name === 'astrid_kv_list_keys') listed.push(name);
+        return host(name, args);
+      };
+      return new GuestRealm(script, watched, options);
+    },
+  });
+  for (let ticks = 0; ticks < 3; ticks++) {
+    kernel.tick(5_000, 's1');
+    kernel.run();
+  }
+  t.equal(listed.length, 1);
+  kernel.prompt('s1', 'list the files here');
+  kernel.run();
+  const busy = listed.length;
+  kernel.tick(5_000, 's1');
+  kernel.run();
+  t.equal(listed.length, busy + 1, 'after a turn it looks again');
+});
