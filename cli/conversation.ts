@@ -28,6 +28,7 @@ export const EXIT_BY_OUTCOME: Record<TurnOutcome, number> = {
   failed: EXIT.failed,
   timed_out: EXIT.timedOut,
   over_budget: EXIT.overBudget,
+  cancelled: EXIT.interrupted,
 };
 
 interface RunningTurn {

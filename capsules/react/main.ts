@@ -94,7 +94,7 @@ defineCapsule({
     handle_session_clear: on(clearSchema, ({ session_id }) => {
       if (!SESSION_ID.test(session_id)) throw new Error(BAD_SESSION);
       const turn = loadTurn(session_id);
-      if (turn !== undefined) endFailed(turn, 'cancelled', 'Cancelled: the session was cleared.');
+      if (turn !== undefined) endFailed(turn, 'cancelled', 'Cancelled: the session was cleared.', 'cancelled');
       const next = clearHistory(session_id, readSettings().sessionTimeoutMs);
       if (next === null) throw new Error('the session store did not answer');
       ipc.publish('agent.v1.session_changed', { old_session_id: session_id, new_session_id: next });

@@ -63,7 +63,7 @@ export function handleCancel(sessionId: string): void {
   }
   const call_ids = turn.calls.filter((call) => turn.phase === 'tools' && !call.done).map((call) => call.callId);
   if (call_ids.length > 0) ipc.publish('tool.v1.request.cancel', { type: 'tool_cancel_request', call_ids });
-  endFailed(turn, 'cancelled', 'Cancelled.');
+  endFailed(turn, 'cancelled', 'Cancelled.', 'cancelled');
 }
 
 /** Ends a turn that nothing will end any more, so that it cannot lock its session; false for one that is alive. */

@@ -51,7 +51,7 @@ export interface CallState {
   done: boolean;
 }
 
-export type Outcome = 'ok' | 'denied' | 'queued' | 'failed' | 'timed_out' | 'over_budget';
+export type Outcome = 'ok' | 'denied' | 'queued' | 'failed' | 'timed_out' | 'over_budget' | 'cancelled';
 
 export interface Ending {
   readonly outcome: Outcome;

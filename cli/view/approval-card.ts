@@ -94,11 +94,7 @@ export function layOutApproval(row: ApprovalRow, options: CardOptions): Approval
     ),
     ...labelled(
       'why',
-      foldValue(
-        `${row.why} (risk ${row.risk || 'not told'}, args ${row.argsHash.slice(0, 12) || '-'})`,
-        columns,
-        2,
-      ),
+      foldValue(`${row.why} (risk ${row.risk || 'not told'}, args ${row.argsHash.slice(0, 12) || '-'})`, columns, 2),
       'plain',
     ),
   ];

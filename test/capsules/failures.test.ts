@@ -330,7 +330,7 @@ test('cancel, in the middle of a tool call, the turn ends, the tool is told, and
   t.equal(kernel.answer('s1'), 'Cancelled.');
   t.equal(kernel.views<{ call_ids: string[] }>('tool.v1.request.cancel')[0]!.call_ids.length, 1);
   t.equal(kernel.views('tool.v1.execute.result').length, 1, 'a result did come');
-  t.match(finished(kernel), [{ outcome: 'failed', reason: 'cancelled' }]);
+  t.match(finished(kernel), [{ outcome: 'cancelled', reason: 'cancelled' }]);
   checkEnded(t, kernel);
   kernel.prompt('s1', 'read a.txt');
   kernel.run();
