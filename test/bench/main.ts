@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { jailMissing } from '../kit/worker-bench.js';
+import { measureEachCall } from './each-call.js';
 import { type Figure, formatTable } from './figures.js';
 import { measureHostCalls, measurePingPong, measureProcessSend, measureRunInWorker } from './host-calls.js';
 import { measureAudit, measureBoot, measureRouter, measureStart } from './kernel.js';
@@ -14,6 +15,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
     ...(await measureHostCalls('process')),
     ...((await jailMissing()) ? [] : await measureHostCalls('jail')),
   ],
+  each: measureEachCall,
   router: async () => [measureRouter()],
   start: async () => [await measureStart('process'), ...((await jailMissing()) ? [] : [await measureStart('jail')])],
   audit: measureAudit,
