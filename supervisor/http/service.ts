@@ -70,7 +70,7 @@ export class HttpService {
   }
 
   /** The whole response. Faults: `timed_out`, `too_large`, `not_supported` (not UTF-8), `policy_denied`, `io_error`. */
-  request(request: HttpRequest, caller: HttpCaller): Promise<Reply & { readonly body: string }> {
+  async request(request: HttpRequest, caller: HttpCaller): Promise<Reply & { readonly body: string }> {
     const holder = this.#holderOf(caller);
     const asked = withDefault(request, 'accept-encoding', ACCEPTED_ENCODINGS);
     return this.#bounded(caller, this.#times.requestMs, async (attempt) => {

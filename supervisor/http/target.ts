@@ -35,7 +35,7 @@ export function parseTarget(text: string, base?: HttpTarget): HttpTarget {
     throw refuse('url: expected no user name or password; send an authorization header instead');
   }
   const hostname = trimDot(url.hostname);
-  if (isIP(bareHost(hostname)) === 0 && hostname.split('.').includes('')) throw refuse('url: expected a host name');
+  if (!isWhole(hostname)) throw refuse('url: expected a host name');
   url.hostname = hostname;
   url.hash = '';
   // Percent-encoding makes a URL longer; what is sent is what counts.
@@ -66,7 +66,7 @@ export function normalHost(text: string): string | null {
   try {
     const url = new URL(`http://${text}/`);
     const hostname = trimDot(url.hostname);
-    return url.port === '' && hostname !== '' ? hostname : null;
+    return url.port === '' && isWhole(hostname) ? hostname : null;
   } catch (error) {
     if (error instanceof TypeError) return null;
     throw error;
@@ -95,6 +95,11 @@ export function hostCovered(entries: readonly string[], hostname: string): boole
 export function staysAt(from: HttpTarget, to: HttpTarget): boolean {
   if (from.origin === to.origin) return true;
   return from.hostname === to.hostname && !from.secure && to.secure && from.port === 80 && to.port === 443;
+}
+
+/** A literal, or a name in which no label is empty. */
+function isWhole(hostname: string): boolean {
+  return isIP(bareHost(hostname)) !== 0 || !hostname.split('.').includes('');
 }
 
 function trimDot(hostname: string): string {

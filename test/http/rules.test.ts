@@ -119,6 +119,7 @@ test('grants, in one spelling, and only for what a grant can open', (t) => {
     'a/b:80',
     'http://a:80',
     '8.8.8.8:80',
+    '。a:80',
     '::1:80',
   ]) {
     t.equal(normalGrant(bad), null, bad);
