@@ -52,6 +52,21 @@ export const LIMITS = {
   // storage
   storageBytesPerPrincipalMax: 1024 * MIB,
   openOverlayFilesMax: 64,
+  // http (ABI reference 2.5)
+  httpUrlCharsMax: 16 * KIB,
+  httpHeadersMax: 100,
+  httpHeaderBytesMax: 64 * KIB,
+  httpBodyBytesMax: 10 * MIB,
+  httpReplyBytesMax: 32 * MIB,
+  httpChunkBytesMax: 256 * KIB,
+  httpRedirectsMax: 10,
+  httpStreamsMax: 4,
+  httpIdleConnectionsMax: 4,
+  httpAddressesMax: 64,
+  httpRequestMs: 30_000,
+  httpConnectMs: 30_000,
+  httpChunkWaitMs: 120_000,
+  httpIdleConnectionMs: 4_000,
   // time
   invocationWallMs: 5 * 60_000,
   readyWaitMs: 5_000,
@@ -87,6 +102,9 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
   need(limits.ipcPayloadBytesMax < limits.payloadBytesMax, 'a message must be a legal argument');
   need(limits.moduleBytesMax < limits.controlFrameBytesMax, 'a module must fit a control frame');
   need(limits.autoSubscriptionsMax < limits.subscriptionsPerCapsuleMax, 'automatic handles must leave room');
+  need(limits.httpReplyBytesMax < limits.controlFrameBytesMax, 'a response must fit a frame to a worker');
+  need(limits.httpReplyBytesMax < limits.hostBlockBytesMax, 'a response must fit the memory of a guest');
+  need(limits.httpChunkBytesMax < limits.workerFrameBytesMax, 'a chunk must fit a frame');
   need(limits.restartBackoffMs < limits.restartBackoffMsMax, 'backoff must be able to grow');
   return broken;
 }

@@ -3,6 +3,7 @@ import type { BusPort } from './bus-port.js';
 import type { Config } from './config.js';
 import type { KernelFiles } from './files-service.js';
 import type { Home } from './home.js';
+import { HttpService } from './http/service.js';
 import type { LogBook } from './log-book.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { HostTools } from './proc/host-tools.js';
@@ -44,10 +45,11 @@ export interface KernelServices {
 /** Makes the services behind the host calls. Each line of `owners` and `closing` is one thing that must not outlive its owner. */
 export function openServices(parts: ServiceParts): KernelServices {
   const { files, bus, people, store } = parts;
-  const owners: readonly InstanceOwner[] = [];
-  const closing: readonly (() => Promise<void> | void)[] = [];
+  const web = new HttpService({ local: parts.config.net.local });
+  const owners: readonly InstanceOwner[] = [web];
+  const closing: readonly (() => Promise<void> | void)[] = [() => web.close()];
   return {
-    handlers: makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people }),
+    handlers: makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people, web }),
     release: (sourceId) => {
       for (const owner of owners) owner.release(sourceId);
     },

@@ -7,6 +7,7 @@ import { LIMITS } from '../abi/limits.js';
 import { SYSCALLS } from '../abi/table.js';
 import { findNearestKey } from './capsule/nearest-key.js';
 import { formatTomlPath, TomlLines, type TomlPath } from './capsule/toml-lines.js';
+import { normalGrant } from './http/local-grants.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -26,6 +27,8 @@ export interface Config {
   /** Capsules that may run in tier `process` where the jail cannot be had. */
   readonly tiers: { readonly acceptWeaker: readonly string[] };
   readonly capsules: { readonly disabled: readonly string[] };
+  /** Local places that capsules may request: `host:port`, as it stands in the URL. */
+  readonly net: { readonly local: readonly string[] };
   readonly log: { readonly level: LogLevel };
   readonly tokens: { readonly required: boolean };
   readonly budget: { readonly configured: boolean };
@@ -57,6 +60,14 @@ const pathPattern = z
     isPathPattern,
     expected('a path pattern such as "home://.ssh/**" or "**/.env", without `.` or `..` segments'),
   );
+const localPlace = z
+  .string(expected('a host and a port'))
+  .refine(
+    (entry) => normalGrant(entry) !== null,
+    expected(
+      'a host and a port such as "localhost:11434", and no address but one of this machine or its private network',
+    ),
+  );
 const actionName = z
   .string(expected('the name of an action'))
   .refine(isActionName, expected('a host call such as "write_file" or a kernel action such as "capsule.start"'));
@@ -77,6 +88,7 @@ const schema = section({
   }),
   tiers: section({ accept_weaker: list(capsuleName, 'capsule names') }),
   capsules: section({ disabled: list(capsuleName, 'capsule names') }),
+  net: section({ local: list(localPlace, 'local places') }),
   log: section({ level: oneOf(LOG_LEVELS).default('info') }),
   tokens: section({ required: z.boolean(expected('true or false')).default(false) }),
   // Known as a name only: gate/budget.ts refuses to start with one.
@@ -100,7 +112,7 @@ export function parseConfig(text: string): Config {
   }
   const parsed = schema.safeParse(tree);
   if (!parsed.success) throw faultOf(parsed.error.issues[0]!, text);
-  const { approval, policy, tiers, capsules, log, tokens, budget } = parsed.data;
+  const { approval, policy, tiers, capsules, net, log, tokens, budget } = parsed.data;
   return deepFreeze({
     approval,
     policy: {
@@ -111,6 +123,7 @@ export function parseConfig(text: string): Config {
     },
     tiers: { acceptWeaker: tiers.accept_weaker },
     capsules,
+    net,
     log,
     tokens,
     budget: { configured: budget !== undefined },

@@ -75,7 +75,8 @@ export class Dispatcher {
       const again = this.#parts.gate.decideSync(action.at(real, covered));
       if (again?.verdict === 'deny') throw again.fault ?? new Fault('policy_denied', 'denied');
     };
-    const context = makeContext(process, recheck);
+    const follow = (real: string, covered: boolean) => this.#follow(call, action.at(real, covered));
+    const context = makeContext(process, { recheck, follow });
     const request = handler.decode(args);
     const resource = handler.resource(request);
     const action = new CallAction(row, handler, request, context, args, resource);
@@ -131,12 +132,29 @@ export class Dispatcher {
 
   /** The entry is acknowledged before the effect; if it cannot be written, there is no effect. */
   async #runAfterAppend(call: OpenCall, authorization: Authorization): Promise<Buffer> {
+    await this.#append(call, authorization);
+    return this.#runRecorded(call, authorization, () => call.handler.run(call.request, call.context));
+  }
+
+  /** What a call is led to is decided, and written down, like a call of its own. */
+  async #follow(call: OpenCall, action: CallAction): Promise<boolean> {
+    const decision = this.#parts.gate.decideSync(action);
+    if (decision === null) return false;
+    const there = { ...call, action, resource: action.resource };
+    if (decision.verdict === 'deny') {
+      this.#record(there, decision.authorization, 'denied');
+      throw decision.fault ?? new Fault('policy_denied', 'denied');
+    }
+    await this.#append(there, decision.authorization);
+    return true;
+  }
+
+  async #append(call: OpenCall, authorization: Authorization): Promise<void> {
     try {
       await this.#parts.audit.append(makeEvent(call, authorization, 'accepted', this.#parts.now()));
     } catch (error) {
       throw new Fault('audit_unavailable', 'the action cannot be logged now, so it is denied', { cause: error });
     }
-    return this.#runRecorded(call, authorization, () => call.handler.run(call.request, call.context));
   }
 
   #record(call: OpenCall, authorization: Authorization, outcome: AuditEvent['outcome']): void {
@@ -153,7 +171,7 @@ export class Dispatcher {
   }
 }
 
-function makeContext(process: CapsuleProcess, recheck: CallContext['recheck']): CallContext {
+function makeContext(process: CapsuleProcess, asking: Pick<CallContext, 'recheck' | 'follow'>): CallContext {
   const running = process.running;
   if (running === null) throw new Fault('internal', 'a host call outside an invocation');
   const { invocation, cancel, wall } = running;
@@ -164,7 +182,7 @@ function makeContext(process: CapsuleProcess, recheck: CallContext['recheck']): 
     phase: PHASES[invocation.exportName] ?? 'normal',
     actor: invocation.actor,
     cancel: cancel.signal,
-    recheck,
+    ...asking,
     setWaiting: (what) => process.setWaiting(running, what),
     pauseClock: () => wall?.pause(),
     resumeClock: () => (running === process.running ? wall?.resume() : undefined),

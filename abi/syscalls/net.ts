@@ -14,6 +14,7 @@ export const NET_CALLS = [
     capability: 'net',
     blocking: true,
     audit: 'before',
+    since: '0.2.0',
   }),
   row({
     number: 46,
@@ -23,9 +24,17 @@ export const NET_CALLS = [
     capability: 'net',
     blocking: true,
     audit: 'before',
+    since: '0.2.0',
   }),
-  row({ number: 47, name: 'astrid_http_stream_read', params: [stream], returns: 'bytes', blocking: true }),
-  row({ number: 48, name: 'astrid_http_stream_close', params: [stream] }),
+  row({
+    number: 47,
+    name: 'astrid_http_stream_read',
+    params: [stream],
+    returns: 'bytes',
+    blocking: true,
+    since: '0.2.0',
+  }),
+  row({ number: 48, name: 'astrid_http_stream_close', params: [stream], since: '0.2.0' }),
   row({
     number: 25,
     name: 'astrid_net_bind_unix',

@@ -19,6 +19,11 @@ export interface CallContext {
    * no way around a grant or a block.
    */
   recheck(resource: string, covered: boolean): void;
+  /**
+   * The same question about another place that a call is being led to (a redirect), which then has its own entry in the log,
+   * acknowledged before this resolves. False, and no entry, where a person would have to be asked.
+   */
+  follow(resource: string, covered: boolean): Promise<boolean>;
   /** Says what the call waits on, for `ps`; an empty text ends the wait. */
   setWaiting(what: string): void;
   /** Stops the invocation's clock while a person is asked. */

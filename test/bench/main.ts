@@ -3,6 +3,7 @@ import { jailMissing } from '../kit/worker-bench.js';
 import { measureEachCall } from './each-call.js';
 import { type Figure, formatTable } from './figures.js';
 import { measureHostCalls, measurePingPong, measureProcessSend, measureRunInWorker } from './host-calls.js';
+import { measureHttp } from './http.js';
 import { measureAudit, measureBoot, measureRouter, measureStart } from './kernel.js';
 
 type Group = () => Promise<Figure[]>;
@@ -19,6 +20,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   router: async () => [measureRouter()],
   start: async () => [await measureStart('process'), ...((await jailMissing()) ? [] : [await measureStart('jail')])],
   audit: measureAudit,
+  http: measureHttp,
   boot: measureBoot,
 };
 

@@ -49,6 +49,8 @@ argument_bytes_max = 1024
 accept_weaker = ["weather"]
 [capsules]
 disabled = ["fs"]
+[net]
+local = ["localhost:11434", "[::1]:8080"]
 [log]
 level = "debug"
 `,
@@ -64,6 +66,7 @@ level = "debug"
     },
     tiers: { acceptWeaker: ['weather'] },
     capsules: { disabled: ['fs'] },
+    net: { local: ['localhost:11434', '[::1]:8080'] },
     log: { level: 'debug' },
     tokens: { required: false },
     budget: { configured: false },
@@ -73,6 +76,12 @@ level = "debug"
 
 test('a configuration with something wrong, is one fault with key, line and what was expected', (t) => {
   const cases: [string, RegExp][] = [
+    ['[net]\nlocal = ["localhost"]', /^bad_config net\.local\[0\] .*line 2.*host and a port/],
+    ['[net]\nlocal = ["http://localhost:1"]', /^bad_config net\.local\[0\] .*line 2.*host and a port/],
+    ['[net]\nlocal = ["localhost:0", "localhost:1"]', /^bad_config net\.local\[0\] /],
+    ['[net]\nlocal = ["localhost:70000"]', /^bad_config net\.local\[0\] /],
+    ['[net]\nlocal = ["169.254.169.254:80"]', /^bad_config net\.local\[0\] .*private network/],
+    ['[net]\nlocal = ["0.0.0.0:80"]', /^bad_config net\.local\[0\] /],
     [
       '[approval]\nmode = "fast"',
       /^bad_config approval\.mode config\.toml line 2: .*"safe", "guided", "autonomous", "yolo"/,

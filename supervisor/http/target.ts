@@ -1,0 +1,107 @@
+import { isIP } from 'node:net';
+import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
+
+/** A URL after all that can be said about it without asking a resolver. Everything later reads this and not the text. */
+export interface HttpTarget {
+  readonly href: string;
+  readonly secure: boolean;
+  /** Lower case, IDNA, no trailing dot, IPv6 in brackets. */
+  readonly hostname: string;
+  readonly port: number;
+  /** Scheme, host and port: two targets with one origin are one place. */
+  readonly origin: string;
+  /** Path and query, for the request line. */
+  readonly path: string;
+  /** For people and the log: a query may hold secrets, so it is only said that there is one. */
+  readonly display: string;
+}
+
+const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
+/** What is no host by itself: a scheme, a port, a path, userinfo, or something that a URL parser would undo. */
+const NOT_A_HOST = /[/\\?#@%\s]/;
+
+const refuse = (why: string, cause?: unknown) => new Fault('invalid_argument', why, { field: 'url', cause });
+
+/** Throws Fault `invalid_argument` or `too_large` with field `url`. The text itself is never in the message. */
+export function parseTarget(text: string, base?: HttpTarget): HttpTarget {
+  if (text.length > LIMITS.httpUrlCharsMax) {
+    throw new Fault('too_large', `url is longer than ${LIMITS.httpUrlCharsMax} characters`, { field: 'url' });
+  }
+  const url = parseUrl(text, base);
+  const port = PORTS[url.protocol];
+  if (port === undefined) throw refuse('url: expected the scheme http or https');
+  if (url.username !== '' || url.password !== '') {
+    throw refuse('url: expected no user name or password; send an authorization header instead');
+  }
+  const hostname = trimDot(url.hostname);
+  if (!isWhole(hostname)) throw refuse('url: expected a host name');
+  url.hostname = hostname;
+  url.hash = '';
+  // Percent-encoding makes a URL longer; what is sent is what counts.
+  if (url.href.length > 3 * LIMITS.httpUrlCharsMax) throw refuse('url is too long once it is encoded');
+  return {
+    href: url.href,
+    secure: url.protocol === 'https:',
+    hostname,
+    port: url.port === '' ? port : Number(url.port),
+    origin: url.origin,
+    path: `${url.pathname}${url.search}`,
+    display: `${url.origin}${url.pathname}${url.search === '' ? '' : '?…'}`,
+  };
+}
+
+function parseUrl(text: string, base: HttpTarget | undefined): URL {
+  try {
+    return new URL(text, base?.href);
+  } catch (cause) {
+    throw refuse('url is not a URL', cause);
+  }
+}
+
+/** A host in the spelling of targets, or null when the text is more or less than a host. */
+export function normalHost(text: string): string | null {
+  if (text === '' || NOT_A_HOST.test(text)) return null;
+  if (!text.startsWith('[') && text.includes(':')) return null;
+  try {
+    const url = new URL(`http://${text}/`);
+    const hostname = trimDot(url.hostname);
+    return url.port === '' && isWhole(hostname) ? hostname : null;
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
+  }
+}
+
+/** An IPv6 literal without its brackets: as sockets and resolvers take it. */
+export function bareHost(hostname: string): string {
+  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
+}
+
+/**
+ * Whether a manifest's `net` list covers a host: `*`, the host itself, or a domain above it. An entry that is no host (with a
+ * scheme, a port or a path) covers nothing, and parts of an address are no domain.
+ */
+export function hostCovered(entries: readonly string[], hostname: string): boolean {
+  const isName = isIP(bareHost(hostname)) === 0;
+  return entries.some((entry) => {
+    if (entry === '*') return true;
+    const host = normalHost(entry);
+    return host !== null && (host === hostname || (isName && hostname.endsWith(`.${host}`)));
+  });
+}
+
+/** The same place, or the same host from http to https on the standard ports: whoever may ask the one may ask the other. */
+export function staysAt(from: HttpTarget, to: HttpTarget): boolean {
+  if (from.origin === to.origin) return true;
+  return from.hostname === to.hostname && !from.secure && to.secure && from.port === 80 && to.port === 443;
+}
+
+/** A literal, or a name in which no label is empty. */
+function isWhole(hostname: string): boolean {
+  return isIP(bareHost(hostname)) !== 0 || !hostname.split('.').includes('');
+}
+
+function trimDot(hostname: string): string {
+  return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+}
