@@ -4,8 +4,10 @@ import type { Config } from './config.js';
 import type { KernelFiles } from './files-service.js';
 import type { Home } from './home.js';
 import type { LogBook } from './log-book.js';
+import { openPeopleServices } from './people-services.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { HostTools } from './proc/host-tools.js';
+import type { SessionToken } from './session-token.js';
 import type { Sessions } from './sessions.js';
 import { KvStore } from './storage/kv.js';
 import type { Store } from './storage/store.js';
@@ -24,6 +26,11 @@ export interface ServiceParts {
   readonly bus: BusPort;
   readonly people: AskService;
   readonly processOf: (capsule: string) => CapsuleProcess | undefined;
+  readonly processes: () => readonly CapsuleProcess[];
+  readonly version: string;
+  readonly token: SessionToken;
+  /** A client of the uplink socket that was turned away. */
+  readonly onRejected: (why: string) => void;
   readonly onFault: (fault: Fault) => void;
 }
 
@@ -44,10 +51,21 @@ export interface KernelServices {
 /** Makes the services behind the host calls. Each line of `owners` and `closing` is one thing that must not outlive its owner. */
 export function openServices(parts: ServiceParts): KernelServices {
   const { files, bus, people, store } = parts;
-  const owners: readonly InstanceOwner[] = [];
-  const closing: readonly (() => Promise<void> | void)[] = [];
+  const { net, uplinks, identity, security, ...peoples } = openPeopleServices(parts);
+  const owners: readonly InstanceOwner[] = [net, uplinks];
+  const closing: readonly (() => Promise<void> | void)[] = [peoples.close];
   return {
-    handlers: makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people }),
+    handlers: makeHandlers({
+      files,
+      bus,
+      hooks: bus,
+      kv: new KvStore(store),
+      people,
+      net,
+      uplinks,
+      identity,
+      security,
+    }),
     release: (sourceId) => {
       for (const owner of owners) owner.release(sourceId);
     },

@@ -1,8 +1,12 @@
 import { type FilesService, makeFsHandlers } from './fs.js';
 import type { SyscallHandler } from './handler.js';
+import { type IdentityService, makeIdentityHandlers } from './identity.js';
 import { type BusService, type HookService, makeIpcHandlers } from './ipc.js';
 import { type KvService, makeKvHandlers } from './kv.js';
+import { makeNetHandlers, type NetService } from './net.js';
 import { type AskService, makePeopleHandlers } from './people.js';
+import { makeSecurityHandlers, type SecurityService } from './security.js';
+import { makeUplinkHandlers, type UplinkService } from './uplink.js';
 
 export interface Services {
   readonly files: FilesService;
@@ -10,6 +14,10 @@ export interface Services {
   readonly hooks: HookService;
   readonly kv: KvService;
   readonly people: AskService;
+  readonly net: NetService;
+  readonly uplinks: UplinkService;
+  readonly identity: IdentityService;
+  readonly security: SecurityService;
 }
 
 /** Every call that crosses to the supervisor, by name. A test compares it with the rows of the table that say they are served. */
@@ -19,5 +27,9 @@ export function makeHandlers(services: Services): Readonly<Record<string, Syscal
     ...makeIpcHandlers(services.bus, services.hooks),
     ...makeKvHandlers(services.kv),
     ...makePeopleHandlers(services.people),
+    ...makeNetHandlers(services.net),
+    ...makeUplinkHandlers(services.uplinks),
+    ...makeIdentityHandlers(services.identity),
+    ...makeSecurityHandlers(services.security),
   } as unknown as Readonly<Record<string, SyscallHandler<never>>>;
 }
