@@ -36,6 +36,8 @@ export class UplinkListener {
   /** Clients that have not shown the token yet, oldest first. */
   readonly #strangers = new Set<FramedSocket>();
   readonly #waiting: WaitingClient[] = [];
+  /** Every connection, also those that capsules hold: none may outlive the listener. */
+  readonly #sockets = new Set<Socket>();
   readonly #wakers = new Set<() => void>();
   #opening: Promise<Server> | null = null;
   #closed = false;
@@ -84,11 +86,8 @@ export class UplinkListener {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { client, timer } of this.#waiting.splice(0)) {
-      clearTimeout(timer);
-      client.destroy();
-    }
-    for (const stranger of this.#strangers) stranger.destroy();
+    for (const { timer } of this.#waiting.splice(0)) clearTimeout(timer);
+    for (const socket of this.#sockets) socket.destroy();
     this.#wake();
     const [opened] = await Promise.allSettled([this.#opening]);
     // Closing it also removes the socket file.
@@ -103,16 +102,23 @@ export class UplinkListener {
     await clearStaleSocket(socketPath);
     // Half-open: a client may send all it has, end its side, and still read the answers.
     const server = createServer({ allowHalfOpen: true }, (socket) => void this.#greet(socket));
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(socketPath, () => resolve());
-    });
-    await chmod(socketPath, 0o600);
-    return server;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(socketPath, () => resolve());
+      });
+      await chmod(socketPath, 0o600);
+      return server;
+    } catch (error) {
+      server.close();
+      throw error;
+    }
   }
 
   async #greet(socket: Socket): Promise<void> {
     const { token, version } = this.#options;
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
     const client = new FramedSocket(socket, LIMITS.uplinkHandshakeBytesMax);
     if (this.#closed) return client.destroy();
     this.#strangers.add(client);
