@@ -2,10 +2,12 @@ import fc from 'fast-check';
 import { test } from 'tap';
 import { LIMITS } from '../../abi/limits.js';
 import { accountOf } from '../../abi/sdk/uplink.js';
+import { syscallByName } from '../../abi/table.js';
 import type { Actor } from '../../bus/message.js';
 import { makeUplinkHandlers } from '../../supervisor/syscalls/uplink.js';
 import { conversationOf } from '../../supervisor/uplink/conversation-id.js';
 import { UplinkRegistry } from '../../supervisor/uplink/registry.js';
+import { checkArgumentSizes } from '../../worker/results.js';
 
 interface Published {
   readonly sourceId: string;
@@ -167,5 +169,14 @@ test('the name of a conversation, for any account, is a legal session id, the sa
   );
   t.equal(accountOf('default'), undefined);
   t.equal(accountOf('uplink-!'), undefined);
+  t.end();
+});
+
+test('what a person said, 1 MiB is an argument and one byte more is none', (t) => {
+  const call = syscallByName('astrid_uplink_send')!;
+  const sizes = (content: number) => checkArgumentSizes(call, [36, 1, content]);
+  t.equal(sizes(1024 * 1024), null);
+  t.match(sizes(1024 * 1024 + 1), { code: 'too_large', field: 'content' });
+  t.match(checkArgumentSizes(call, [36, 513, 0]), { code: 'too_large', field: 'user_id' });
   t.end();
 });
