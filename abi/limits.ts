@@ -79,6 +79,24 @@ export const LIMITS = {
   watchdogTickMs: 5_000,
   runLoopWatchdogMs: 120_000,
   rssSampleMs: 500,
+  // uplinks and identities (ABI reference 1.7, 2.3, 2.6, 2.7, 7); the bounds without a number there are ours
+  uplinkStreamsPerCapsuleMax: 8,
+  uplinkHandshakeBytesMax: 4096,
+  uplinkHandshakesMax: 64,
+  uplinkClientsWaitingMax: 32,
+  uplinkAcceptWaitMs: 30_000,
+  uplinkPollWaitMs: 10,
+  uplinkHeaderWaitMs: 50,
+  uplinkBodyWaitMs: 5_000,
+  uplinkWriteWaitMs: 30_000,
+  uplinksPerCapsuleMax: 32,
+  uplinkIdReadBytesMax: 128,
+  uplinkIdBytesMax: 64,
+  uplinkQueueMax: 128,
+  uplinkQueueBytesMax: 8 * MIB,
+  identityFieldBytesMax: 512,
+  identityUsersPerPrincipalMax: 1000,
+  identityLinksPerUserMax: 64,
   // restart (design section 9)
   restartIntensity: 5,
   restartWindowMs: 60_000,
@@ -100,6 +118,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
   need(limits.envelopeBytesMax < limits.workerFrameBytesMax, 'a full envelope must fit a worker frame');
   need(limits.ipcPayloadBytesMax < limits.publishBytesPerSecondMax, 'one message must pass the rate window');
   need(limits.ipcPayloadBytesMax < limits.payloadBytesMax, 'a message must be a legal argument');
+  need(limits.uplinkContentBytesMax < limits.uplinkQueueBytesMax, 'what one person says must fit the queue');
   need(limits.moduleBytesMax < limits.controlFrameBytesMax, 'a module must fit a control frame');
   need(limits.autoSubscriptionsMax < limits.subscriptionsPerCapsuleMax, 'automatic handles must leave room');
   need(limits.httpReplyBytesMax < limits.controlFrameBytesMax, 'a response must fit a frame to a worker');

@@ -33,6 +33,8 @@ export interface PublishOptions {
   readonly reliable?: boolean;
   /** A lifecycle event, which subscriptions do not see (ABI reference 4.8). */
   readonly interceptorsOnly?: boolean;
+  /** The instance a message of the kernel is about, stamped in place of the nil UUID (`client.v1.connected`). */
+  readonly sourceId?: string;
 }
 
 export interface RouterOptions {
@@ -118,7 +120,7 @@ export class Router {
       topic,
       payload: endpoint === null ? toKernelPayload(payload) : toGuestPayload(payload),
       payloadBytes: bytes,
-      sourceId: endpoint?.sourceId ?? NIL_UUID,
+      sourceId: endpoint?.sourceId ?? options.sourceId ?? NIL_UUID,
       timestamp: this.#timestampOf(nowMs),
       seq: ++this.#seq,
       actor,

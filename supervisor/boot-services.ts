@@ -5,8 +5,10 @@ import type { KernelFiles } from './files-service.js';
 import type { Home } from './home.js';
 import { HttpService } from './http/service.js';
 import type { LogBook } from './log-book.js';
+import { openPeopleServices } from './people-services.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { HostTools } from './proc/host-tools.js';
+import type { SessionToken } from './session-token.js';
 import type { Sessions } from './sessions.js';
 import { KvStore } from './storage/kv.js';
 import type { Store } from './storage/store.js';
@@ -25,6 +27,11 @@ export interface ServiceParts {
   readonly bus: BusPort;
   readonly people: AskService;
   readonly processOf: (capsule: string) => CapsuleProcess | undefined;
+  readonly processes: () => readonly CapsuleProcess[];
+  readonly version: string;
+  readonly token: SessionToken;
+  /** A client of the uplink socket that was turned away. */
+  readonly onRejected: (why: string) => void;
   readonly onFault: (fault: Fault) => void;
 }
 
@@ -45,11 +52,23 @@ export interface KernelServices {
 /** Makes the services behind the host calls. Each line of `owners` and `closing` is one thing that must not outlive its owner. */
 export function openServices(parts: ServiceParts): KernelServices {
   const { files, bus, people, store } = parts;
+  const { net, uplinks, identity, security, ...peoples } = openPeopleServices(parts);
   const web = new HttpService({ local: parts.config.net.local });
-  const owners: readonly InstanceOwner[] = [web];
-  const closing: readonly (() => Promise<void> | void)[] = [() => web.close()];
+  const owners: readonly InstanceOwner[] = [net, uplinks, web];
+  const closing: readonly (() => Promise<void> | void)[] = [peoples.close, () => web.close()];
   return {
-    handlers: makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people, web }),
+    handlers: makeHandlers({
+      files,
+      bus,
+      hooks: bus,
+      kv: new KvStore(store),
+      people,
+      net,
+      uplinks,
+      identity,
+      security,
+      web,
+    }),
     release: (sourceId) => {
       for (const owner of owners) owner.release(sourceId);
     },

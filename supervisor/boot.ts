@@ -27,6 +27,7 @@ import { LogBook } from './log-book.js';
 import { openPool, type Pool } from './pool/pool.js';
 import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
 import { ProcessTable } from './process-table.js';
+import { SessionToken } from './session-token.js';
 import { Sessions } from './sessions.js';
 import { openStore, type Store } from './storage/store.js';
 import { UplinkPort } from './uplink-port.js';
@@ -166,6 +167,8 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   });
   const bus: BusPort = new BusPort({ router, delivery, processOf, onFault });
   const people = new KernelAsk(approvals, sessions, config.approval.mode);
+  const token = new SessionToken();
+  const onRejected = (why: string) => options.logger.error({ reason: why }, 'client rejected');
   const services = await steps.run(
     'services',
     () =>
@@ -180,6 +183,10 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
         bus,
         people,
         processOf,
+        processes: () => table.all(),
+        version: options.version,
+        token,
+        onRejected,
         onFault,
       }),
     (opened) => opened.close(),
@@ -240,9 +247,10 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const listener: ControlListener = new ControlListener({
     socketPath: home.socket,
     tokenPath: home.token,
+    token,
     version: options.version,
     handlers: makeControlHandlers(face),
-    onRejected: (why) => options.logger.error({ reason: why }, 'client rejected'),
+    onRejected,
   });
   await steps.run(
     'listener',

@@ -45,6 +45,16 @@ export class BusPort implements BusService, HookService {
     }
   }
 
+  /** The kernel's message about one instance, or handed over from it: stamped with that instance, without its access list. */
+  publishAs(sourceId: string, topic: string, payload: unknown, actor: Actor): undefined | Promise<void> {
+    try {
+      return this.#publish(null, topic, payload, 0, actor, sourceId);
+    } catch (error) {
+      this.#parts.onFault(asFault(error));
+      return undefined;
+    }
+  }
+
   /** What an uplink says for a person: attributed as claimed. */
   publishFor(endpoint: string, topic: string, payload: unknown, actor: Actor): undefined | Promise<void> {
     return this.#publish(endpoint, topic, payload, 0, actor);
@@ -123,11 +133,12 @@ export class BusPort implements BusService, HookService {
     payload: unknown,
     bytes: number,
     actor: Actor,
+    sourceId?: string,
   ): undefined | Promise<void> {
     const { router, delivery } = this.#parts;
-    const { message, interceptors } = router.publish(from, topic, payload, bytes, actor, {
-      reliable: isReliable(topic),
-    });
+    const reliable = isReliable(topic);
+    const options = sourceId === undefined ? { reliable } : { reliable, sourceId };
+    const { message, interceptors } = router.publish(from, topic, payload, bytes, actor, options);
     return delivery.deliver(message, interceptors);
   }
 }

@@ -59,13 +59,19 @@ export class Dispatcher {
   }
 
   handle(process: CapsuleProcess, row: SyscallRow, args: readonly Buffer[], reply: Reply): void {
+    const fail = (error: unknown) => reply(this.#failure(row, error));
     try {
       const result = this.#serve(process, row, args);
-      if (result instanceof Promise) result.then(reply, (error: unknown) => reply(this.#guestFault(error)));
+      if (result instanceof Promise) result.then(reply, fail);
       else reply(result);
     } catch (error) {
-      reply(this.#guestFault(error));
+      fail(error);
     }
+  }
+
+  #failure(row: SyscallRow, error: unknown): Buffer | Fault {
+    const fault = this.#guestFault(error);
+    return this.#parts.handlers[row.name]?.explain?.(fault) ?? fault;
   }
 
   #serve(process: CapsuleProcess, row: SyscallRow, args: readonly Buffer[]): Buffer | Promise<Buffer> {

@@ -13,13 +13,18 @@ const PROBE_MS = 2000;
 export async function takeInstanceLock(homeRoot: string, socketPath: string): Promise<() => Promise<void>> {
   const lock = process.platform === 'linux' ? await listenAbstract(homeRoot) : null;
   try {
-    if (await answers(socketPath)) throw alreadyRunning();
-    await removeIfThere(socketPath);
+    await clearStaleSocket(socketPath);
   } catch (error) {
     await close(lock);
     throw error;
   }
   return () => close(lock);
+}
+
+/** Removes a socket file that nobody listens on. Throws Fault already_running for one that answers. */
+export async function clearStaleSocket(path: string): Promise<void> {
+  if (await answers(path)) throw alreadyRunning();
+  await removeIfThere(path);
 }
 
 async function listenAbstract(homeRoot: string): Promise<Server> {

@@ -2,9 +2,11 @@ import { call, decodeJson, encodeJson } from './call.js';
 import { SystemError } from './system-error.js';
 
 /**
- * People and their accounts on platforms. Needs `identity`: `resolve` < `link` < `admin`. Platform and user id are not
- * blank and hold no `/` and no NUL. Refusals come as SystemError like those of any other call.
- * Not served by version 0.1: a capsule that uses this does not load there.
+ * People and their accounts on platforms. Needs `identity`: `resolve` < `link` < `admin`. Platform (trimmed, lower-cased) and user
+ * id have at most 512 bytes, are not blank and hold no `/` and no control character. Each principal has an address book of its own:
+ * what was made while acting for one is not there for another. Changes are asked of a person unless the session's mode says
+ * otherwise; `approval_queued` means that the next try after an answer goes through. Refusals come as SystemError like those of any
+ * other call. Not available during install and upgrade. Since 0.2.0.
  */
 export interface Account {
   readonly platform: string;
@@ -34,6 +36,7 @@ interface RawLink {
 interface RawReply {
   readonly found?: boolean;
   readonly error?: string;
+  readonly code?: string;
   readonly user_id?: string;
   readonly display_name?: string;
   readonly removed?: boolean;
@@ -54,7 +57,7 @@ const shapeLink = (raw: RawLink): IdentityLink => ({
 /** These calls report refusals inside their JSON; a caller should not have to look in two places. */
 function decodeReply(bytes: Uint8Array): RawReply {
   const reply = decodeJson<RawReply>(bytes);
-  if (reply.error !== undefined) throw new SystemError('invalid_argument', reply.error);
+  if (reply.error !== undefined) throw new SystemError(reply.code ?? 'invalid_argument', reply.error);
   return reply;
 }
 
@@ -70,7 +73,11 @@ export function resolve(who: Account): ResolvedUser | undefined {
   return { userId: required(reply.user_id, 'user_id'), displayName: reply.display_name };
 }
 
-/** Binds an account to a person (UUID text). Needs `link`. */
+/**
+ * Binds an account to a person (UUID text): whoever writes from it then speaks for that person. Needs `link`.
+ * @throws SystemError `not_found` (no such person), `already_exists` (linked to another person: unlink first), `quota_exceeded`
+ * (64 accounts a person).
+ */
 export function link(who: Account, userId: string, method: string): IdentityLink {
   const body = { ...account(who), astrid_user_id: userId, method };
   return shapeLink(required(decodeReply(call('astrid_identity_link', encodeJson(body))).link, 'link'));
@@ -81,13 +88,17 @@ export function unlink(who: Account): boolean {
   return decodeReply(call('astrid_identity_unlink', encodeJson(account(who)))).removed === true;
 }
 
-/** Returns the new person's UUID. Needs `admin`. */
+/**
+ * Returns the new person's UUID. The person gets a principal of their own, named after the display name, with a number where that
+ * name is taken. Needs `admin`.
+ * @throws SystemError `quota_exceeded` (1000 people).
+ */
 export function createUser(displayName?: string): string {
   const body = displayName === undefined ? {} : { display_name: displayName };
   return required(decodeReply(call('astrid_identity_create_user', encodeJson(body))).user_id, 'user_id');
 }
 
-/** Needs `link`. */
+/** The person's accounts, in the order of linking. Needs `link`. */
 export function listLinks(userId: string): IdentityLink[] {
   const body = { astrid_user_id: userId };
   return (decodeReply(call('astrid_identity_list_links', encodeJson(body))).links ?? []).map(shapeLink);

@@ -41,7 +41,9 @@ export const NET_CALLS = [
     params: [param('path', 'bytes', LIMITS.pathBytesMax)],
     returns: 'bytes',
     capability: 'net_bind',
-    audit: 'before',
+    // Recorded, but nobody is asked: a run loop starts without a session, so nobody could answer. The installation was the consent.
+    audit: 'with',
+    since: '0.2.0',
   }),
   row({
     number: 26,
@@ -50,15 +52,17 @@ export const NET_CALLS = [
     returns: 'decimal',
     capability: 'net_bind',
     blocking: true,
+    since: '0.2.0',
   }),
-  row({ number: 27, name: 'astrid_net_read', params: [stream], returns: 'bytes', blocking: true }),
+  row({ number: 27, name: 'astrid_net_read', params: [stream], returns: 'bytes', blocking: true, since: '0.2.0' }),
   row({
     number: 28,
     name: 'astrid_net_write',
     params: [stream, param('body', 'bytes', LIMITS.payloadBytesMax)],
     blocking: true,
+    since: '0.2.0',
   }),
-  row({ number: 44, name: 'astrid_net_close_stream', params: [stream] }),
+  row({ number: 44, name: 'astrid_net_close_stream', params: [stream], since: '0.2.0' }),
   row({
     number: 45,
     name: 'astrid_net_poll_accept',
@@ -66,5 +70,6 @@ export const NET_CALLS = [
     returns: 'decimal',
     capability: 'net_bind',
     blocking: true,
+    since: '0.2.0',
   }),
 ] as const;

@@ -11,13 +11,19 @@ export const PEOPLE_CALLS = [
     params: [field('name'), field('platform'), field('profile')],
     returns: 'text',
     capability: 'uplink',
+    since: '0.2.0',
   }),
   row({
     number: 13,
     name: 'astrid_uplink_send',
-    params: [param('uplink', 'text', 128), field('user_id'), param('content', 'text', LIMITS.uplinkContentBytesMax)],
+    params: [
+      param('uplink', 'text', LIMITS.uplinkIdReadBytesMax),
+      field('user_id'),
+      param('content', 'text', LIMITS.uplinkContentBytesMax),
+    ],
     returns: 'json',
     capability: 'uplink',
+    since: '0.2.0',
   }),
   row({ number: 29, name: 'astrid_elicit', params: [request], returns: 'json', blocking: true, audit: 'before' }),
   row({
@@ -35,7 +41,14 @@ export const PEOPLE_CALLS = [
     audit: 'before',
     since: '0.1.0',
   }),
-  row({ number: 35, name: 'astrid_identity_resolve', params: [request], returns: 'json', capability: 'identity' }),
+  row({
+    number: 35,
+    name: 'astrid_identity_resolve',
+    params: [request],
+    returns: 'json',
+    capability: 'identity',
+    since: '0.2.0',
+  }),
   row({
     number: 36,
     name: 'astrid_identity_link',
@@ -43,6 +56,7 @@ export const PEOPLE_CALLS = [
     returns: 'json',
     capability: 'identity',
     audit: 'before',
+    since: '0.2.0',
   }),
   row({
     number: 37,
@@ -51,6 +65,7 @@ export const PEOPLE_CALLS = [
     returns: 'json',
     capability: 'identity',
     audit: 'before',
+    since: '0.2.0',
   }),
   row({
     number: 38,
@@ -59,12 +74,21 @@ export const PEOPLE_CALLS = [
     returns: 'json',
     capability: 'identity',
     audit: 'before',
+    since: '0.2.0',
   }),
-  row({ number: 39, name: 'astrid_identity_list_links', params: [request], returns: 'json', capability: 'identity' }),
+  row({
+    number: 39,
+    name: 'astrid_identity_list_links',
+    params: [request],
+    returns: 'json',
+    capability: 'identity',
+    since: '0.2.0',
+  }),
   row({
     number: 40,
     name: 'astrid_check_capsule_capability',
     params: [param('request', 'json', LIMITS.capabilityCheckBytesMax)],
     returns: 'json',
+    since: '0.2.0',
   }),
 ] as const;

@@ -1,14 +1,13 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { chmod, open, rename, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { CONTROL_PROTOCOL } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { FrameConnection } from '../../bus/connection.js';
+import type { SessionToken } from '../session-token.js';
 import type { ControlHandlers } from './handlers.js';
 import { ControlSession } from './session.js';
 
-const TOKEN_BYTES = 32;
 const CONNECTIONS_MAX = 256;
 const CLOSE_WAIT_MS = 1000;
 /** The largest request is a publish; what a client sends needs no more than that. */
@@ -17,6 +16,7 @@ const REQUEST_BYTES_MAX = LIMITS.ipcPayloadBytesMax + 64 * 1024;
 export interface ListenerOptions {
   readonly socketPath: string;
   readonly tokenPath: string;
+  readonly token: SessionToken;
   readonly version: string;
   readonly handlers: ControlHandlers;
   readonly onRejected: (why: string) => void;
@@ -29,7 +29,6 @@ export class ControlListener {
   /** Also those that have not shown the token yet. */
   readonly #open = new Set<FrameConnection>();
   #server: Server | null = null;
-  #tokenDigest: Buffer = Buffer.alloc(0);
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -39,11 +38,9 @@ export class ControlListener {
     return this.#clients.size;
   }
 
-  /** Listens with a fresh token. The socket lies in a directory that only its owner can enter. */
+  /** Publishes the token and listens. The socket lies in a directory that only its owner can enter. */
   async open(): Promise<void> {
-    const token = randomBytes(TOKEN_BYTES).toString('hex');
-    this.#tokenDigest = digest(token);
-    await writePrivate(this.#options.tokenPath, token);
+    await writePrivate(this.#options.tokenPath, this.#options.token.text);
     const server = createServer((socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -110,9 +107,7 @@ export class ControlListener {
       return new Fault('bad_protocol', message, { field: 'protocol' });
     }
     const token = typeof hello['token'] === 'string' ? hello['token'] : '';
-    // Digests have one length, so that the comparison takes the same time whatever was sent.
-    if (!timingSafeEqual(digest(token), this.#tokenDigest))
-      return new Fault('bad_token', 'authentication failed', { field: 'token' });
+    if (!this.#options.token.matches(token)) return new Fault('bad_token', 'authentication failed', { field: 'token' });
     return null;
   }
 
@@ -120,10 +115,6 @@ export class ControlListener {
     this.#options.onRejected(why);
     connection.close();
   }
-}
-
-function digest(token: string): Buffer {
-  return createHash('sha256').update(token.toLowerCase()).digest();
 }
 
 function clientName(frame: unknown): string {

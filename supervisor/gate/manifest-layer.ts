@@ -41,10 +41,11 @@ export const manifestLayer: Layer = {
   },
 };
 
-/** The two topic lists are merged from two places of a manifest, so they count wherever they stand. */
+/** The two topic lists are merged from two places of a manifest, so they count wherever they stand; so does an uplink's section. */
 function declares(manifest: CapsuleManifest, capability: CapabilityName): boolean {
   const value = manifest.capabilities[capability];
   if (value === true || (Array.isArray(value) && value.length > 0)) return true;
+  if (capability === 'uplink') return manifest.uplinks.length > 0;
   if (capability === 'ipc_publish') return manifest.publish.length > 0;
   return capability === 'ipc_subscribe' && manifest.subscribe.length > 0;
 }

@@ -47,6 +47,11 @@ export interface SyscallHandler<Request> {
   /** Lines that tell a person what would happen. Made only when somebody is asked. */
   preview?(request: Request, context: CallContext): Promise<string[]>;
   run(request: Request, context: CallContext): Buffer | Promise<Buffer>;
+  /**
+   * Calls that tell failures inside their JSON (mark J of the ABI reference): what the guest reads in place of the Fault, or null
+   * where even such a call ends in an error. Does not throw.
+   */
+  explain?(fault: Fault): Buffer | null;
 }
 
 export const EMPTY = Buffer.alloc(0);

@@ -1,9 +1,13 @@
 import { type FilesService, makeFsHandlers } from './fs.js';
 import type { SyscallHandler } from './handler.js';
 import { makeHttpHandlers, type WebService } from './http.js';
+import { type IdentityService, makeIdentityHandlers } from './identity.js';
 import { type BusService, type HookService, makeIpcHandlers } from './ipc.js';
 import { type KvService, makeKvHandlers } from './kv.js';
+import { makeNetHandlers, type NetService } from './net.js';
 import { type AskService, makePeopleHandlers } from './people.js';
+import { makeSecurityHandlers, type SecurityService } from './security.js';
+import { makeUplinkHandlers, type UplinkService } from './uplink.js';
 
 export interface Services {
   readonly files: FilesService;
@@ -12,6 +16,10 @@ export interface Services {
   readonly kv: KvService;
   readonly people: AskService;
   readonly web: WebService;
+  readonly net: NetService;
+  readonly uplinks: UplinkService;
+  readonly identity: IdentityService;
+  readonly security: SecurityService;
 }
 
 /** Every call that crosses to the supervisor, by name. A test compares it with the rows of the table that say they are served. */
@@ -22,5 +30,9 @@ export function makeHandlers(services: Services): Readonly<Record<string, Syscal
     ...makeKvHandlers(services.kv),
     ...makePeopleHandlers(services.people),
     ...makeHttpHandlers(services.web),
+    ...makeNetHandlers(services.net),
+    ...makeUplinkHandlers(services.uplinks),
+    ...makeIdentityHandlers(services.identity),
+    ...makeSecurityHandlers(services.security),
   } as unknown as Readonly<Record<string, SyscallHandler<never>>>;
 }

@@ -14,6 +14,7 @@ import type { KernelFace } from '../../supervisor/control/kernel-face.js';
 import { ControlListener } from '../../supervisor/control/listener.js';
 import { makeControlHandlers } from '../../supervisor/control/methods.js';
 import { LogBook } from '../../supervisor/log-book.js';
+import { SessionToken } from '../../supervisor/session-token.js';
 import { UplinkPort } from '../../supervisor/uplink-port.js';
 
 test('log lines of one burst, all of them are in the file', async (t) => {
@@ -98,14 +99,23 @@ test('a client that does not read, the listener closes all the same', async (t) 
   const tokenPath = join(directory, 't');
   const big = 'x'.repeat(1 << 20);
   const handlers = { status: () => big } as never;
-  const listener = new ControlListener({ socketPath, tokenPath, version: '0', handlers, onRejected: () => undefined });
+  const token = new SessionToken();
+  const listener = new ControlListener({
+    socketPath,
+    tokenPath,
+    token,
+    version: '0',
+    handlers,
+    onRejected: () => undefined,
+  });
   await listener.open();
   const socket = connect(socketPath);
   t.teardown(() => socket.destroy());
   await once(socket, 'connect');
   socket.pause();
-  const token = readFileSync(tokenPath, 'utf8');
-  socket.write(encodeFrame({ t: 'hello', token, protocol: CONTROL_PROTOCOL, client: 'test' }));
+  socket.write(
+    encodeFrame({ t: 'hello', token: readFileSync(tokenPath, 'utf8'), protocol: CONTROL_PROTOCOL, client: 'test' }),
+  );
   for (let id = 1; id <= 8; id++) socket.write(encodeFrame({ t: 'req', id, method: 'status', params: {} }));
   while (listener.clientCount === 0) await delay(10);
   await delay(200);

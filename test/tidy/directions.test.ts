@@ -12,7 +12,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Services own one resource each and do not know each other; `boot` and the files beside it wire them. */
-const SERVICES = ['vfs', 'storage', 'capsule', 'auditor', 'gate', 'proc', 'pool', 'syscalls', 'control', 'http'];
+const SERVICES = [
+  'vfs',
+  'storage',
+  'capsule',
+  'auditor',
+  'gate',
+  'proc',
+  'pool',
+  'syscalls',
+  'control',
+  'uplink',
+  'identity',
+  'http',
+];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
   // A handler shapes what its service answers; the mount interface and the path type are that service's face.
