@@ -10,7 +10,9 @@ import { openServices } from './boot-services.js';
 import { type BootLogger, BootSteps } from './boot-steps.js';
 import { BusPort } from './bus-port.js';
 import { syncBuiltins } from './capsule/builtins.js';
+import { undoInterrupted } from './capsule/record-change.js';
 import { type CapsuleProblem, CapsuleStore } from './capsule/store.js';
+import { makeCapsuleFace } from './capsule-face.js';
 import { type Config, loadConfig } from './config.js';
 import type { KernelFace } from './control/kernel-face.js';
 import { ControlListener, ignoreMissing, writePrivate } from './control/listener.js';
@@ -115,6 +117,7 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
   );
   const capsules = new CapsuleStore({ home: home.root, worker: pool });
   const shipped = { store: capsules, worker: pool, directory: options.builtins, principal: PRINCIPAL };
+  await steps.run('interrupted installs', () => undoInterrupted(capsules.place, PRINCIPAL));
   const builtins = await steps.run('builtins', () => syncBuiltins(shipped));
   const [audit, { tools, jailMissing }] = await Promise.all([opening, probing]);
   const missing = (['prlimit', 'setpriv', 'env'] as const).filter((name) => tools[name] === null);
@@ -197,6 +200,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   });
   const { jailMissing } = ground;
   const table: ProcessTable = new ProcessTable({
+    forget: (name) => router.removeEndpoint(name),
     store: capsules,
     config,
     hooks,
@@ -216,6 +220,15 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     options.logger.error({ capsule: name, code: fault.code, reason: fault.message }, 'capsule does not start');
   }
 
+  const capsuleFace = makeCapsuleFace({
+    store: capsules,
+    table,
+    audit,
+    principal: PRINCIPAL,
+    shipped: [...synced.map(({ capsule }) => capsule.name), ...problems.map(({ name }) => name)],
+    lifecycle: null,
+    publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
+  });
   const check = new BootAuditCheck({
     home,
     pool: ground.pool,
@@ -233,6 +246,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     approvals,
     files,
     uplinks,
+    capsules: capsuleFace,
     check,
     startedAt,
     clients: () => listener.clientCount,
@@ -281,6 +295,7 @@ interface FaceParts {
   readonly approvals: Approvals;
   readonly files: KernelFiles;
   readonly uplinks: UplinkPort;
+  readonly capsules: KernelFace['capsules'];
   readonly check: BootAuditCheck;
   readonly startedAt: number;
   readonly clients: () => number;
@@ -323,6 +338,7 @@ function makeFace(parts: FaceParts): KernelFace {
       touch: (id, now) => sessions.touch(id, now),
     },
     bus: uplinks,
+    capsules: parts.capsules,
     approvals,
     files,
     audit,

@@ -12,13 +12,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Services own one resource each and do not know each other; `boot` and the files beside it wire them. */
-const SERVICES = ['vfs', 'storage', 'capsule', 'auditor', 'gate', 'proc', 'pool', 'syscalls', 'control'];
+const SERVICES = ['vfs', 'storage', 'capsule', 'auditor', 'gate', 'proc', 'pool', 'syscalls', 'control', 'install'];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
   // A handler shapes what its service answers; the mount interface and the path type are that service's face.
   syscalls: ['vfs'],
   // A task runs the service's own function on another thread.
   pool: ['capsule', 'auditor'],
+  // An install works on the store; what it needs of processes and the log is handed in.
+  install: ['capsule', 'proc'],
 };
 
 test('rooms import only what the design lets them', (t) => {
