@@ -68,7 +68,7 @@ function findRefusal(input: PlanInput, kind: CapsulePlan['kind']): CapsulePlan['
   }
   if (kind === 'downgrade' && !allowDowngrade) {
     const message = `${facts.name} ${before?.version} is installed, ${facts.version} is older; to go back: --allow-downgrade`;
-    return { code: 'conflict', message };
+    return { code: 'already_exists', message };
   }
   const after = [...without(input.installed, facts.name), input.manifest];
   const left = listLeft(input.installed, after);

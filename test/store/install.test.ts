@@ -199,7 +199,7 @@ test('a downgrade, without the word for it, is refused', async (t) => {
   const { client } = await start(t);
   await installOffer(client, await makeOffer({ name: 'demo', version: '2.0.0' }));
   const old = await makeOffer({ name: 'demo', version: '1.9.0' });
-  t.match(await faultOf(installOffer(client, old)), { code: 'conflict' });
+  t.match(await faultOf(installOffer(client, old)), { code: 'already_exists' });
   t.match(await installOffer(client, { ...old, allowDowngrade: true }), { kind: 'downgrade' });
   t.same(await listNames(client), ['demo 1.9.0 ready']);
 });
