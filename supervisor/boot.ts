@@ -68,6 +68,7 @@ interface Ground {
   readonly jailMissing: Fault | null;
   readonly capsules: CapsuleStore;
   readonly builtins: Awaited<ReturnType<typeof syncBuiltins>>;
+  readonly interrupted: readonly CapsuleProblem[];
 }
 
 /** Starts everything in a fixed, logged order. A step that fails undoes the ones before it and says why. */
@@ -117,19 +118,33 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
   );
   const capsules = new CapsuleStore({ home: home.root, worker: pool });
   const shipped = { store: capsules, worker: pool, directory: options.builtins, principal: PRINCIPAL };
-  await steps.run('interrupted installs', () => undoInterrupted(capsules.place, PRINCIPAL));
+  const interrupted = await steps.run('interrupted installs', () => undoInterrupted(capsules.place, PRINCIPAL));
+  if (interrupted.undone.length > 0) options.logger.info(interrupted, 'installs that were cut off are undone');
   const builtins = await steps.run('builtins', () => syncBuiltins(shipped));
   const [audit, { tools, jailMissing }] = await Promise.all([opening, probing]);
   const missing = (['prlimit', 'setpriv', 'env'] as const).filter((name) => tools[name] === null);
   if (missing.length > 0)
     options.logger.error({ missing }, 'workers are contained less without these programs (util-linux)');
-  return { home, config, store, audit, pool, logs, tools, jailMissing, capsules, builtins };
+  return {
+    home,
+    config,
+    store,
+    audit,
+    pool,
+    logs,
+    tools,
+    jailMissing,
+    capsules,
+    builtins,
+    interrupted: interrupted.problems,
+  };
 }
 
 async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel> {
   const ground = await openGround(options, steps);
   const { home, config, store, audit, logs, capsules } = ground;
-  const { synced, problems } = ground.builtins;
+  const { synced } = ground.builtins;
+  const problems = [...ground.interrupted, ...ground.builtins.problems];
   await audit.append(kernelEvent('supervisor.start', options.version, 'done', `pid ${process.pid}`));
   steps.onWalkBack('stop entry', () =>
     audit.append(kernelEvent('supervisor.stop', options.version, 'done', 'orderly')),
@@ -225,7 +240,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     table,
     audit,
     principal: PRINCIPAL,
-    shipped: [...synced.map(({ capsule }) => capsule.name), ...problems.map(({ name }) => name)],
+    shipped: [...synced.map(({ capsule }) => capsule.name), ...ground.builtins.problems.map(({ name }) => name)],
     lifecycle: null,
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
   });

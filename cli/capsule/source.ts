@@ -31,7 +31,7 @@ const NPM_TAG = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
 /** A branch, a tag or a commit. No colon, plus, tilde or caret: those would make it something else to git. */
 const GIT_REF = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.|$))+$|^\[[0-9a-f:]+\]$/;
-const GIT_PATH = /^\/[A-Za-z0-9._~/%+@-]*$/;
+const GIT_PATH = /^\/[A-Za-z0-9._~/+@-]*$/;
 
 function wrong(text: string, why: string): Fault {
   return new Fault('invalid_argument', `source: ${why}; got ${JSON.stringify(text.slice(0, 200))}`, {

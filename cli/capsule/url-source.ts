@@ -25,7 +25,7 @@ export async function download(first: URL, options: UrlOptions): Promise<Buffer>
   const deadline = AbortSignal.timeout(LIMITS.fetchWaitMs);
   let url = first;
   for (let hop = 0; hop <= LIMITS.fetchRedirectsMax; hop++) {
-    const chosen = hop === 0 || (options.insecureLocal && isLoopbackName(url.hostname));
+    const chosen = hop === 0 || url.protocol === 'http:';
     const step = await fetchStep(url, chosen, deadline);
     if (Buffer.isBuffer(step)) return step;
     url = checkRedirect(url, step, options);
@@ -79,8 +79,8 @@ function checkRedirect(from: URL, location: string, options: UrlOptions): URL {
   if (to.username !== '' || to.password !== '') {
     throw new Fault('policy_denied', 'a redirect with a user name or password', { field: 'source' });
   }
-  const stays = options.insecureLocal && from.protocol === 'http:' && isLoopbackName(to.hostname);
-  if (to.protocol !== 'https:' && !(to.protocol === 'http:' && stays)) {
+  const stays = from.protocol === 'http:' && to.protocol === 'http:' && isLoopbackName(to.hostname);
+  if (to.protocol !== 'https:' && !(options.insecureLocal && stays)) {
     throw new Fault('policy_denied', `a redirect leads from ${from.protocol} to ${to.protocol}`, { field: 'source' });
   }
   if (!stays) requirePublicHost(to.hostname);

@@ -51,19 +51,29 @@ export class RecordChange {
   }
 }
 
-/** Puts back what changes left half done. @returns the names that were put back; called before anything is started */
-export async function undoInterrupted(place: StorePlace, principal: string): Promise<string[]> {
+/**
+ * Puts back what changes left half done; called before anything is started. One that cannot be put back is a problem of
+ * its own: what stands there is still checked against its hashes at the start.
+ */
+export async function undoInterrupted(
+  place: StorePlace,
+  principal: string,
+): Promise<{ readonly undone: string[]; readonly problems: { readonly name: string; readonly fault: Fault }[] }> {
   const undone: string[] = [];
-  const path = ['home', principal, ...CAPSULES_PATH];
-  for (const name of await place.list(path)) {
-    if (name.startsWith(REMOVED_PREFIX)) await place.insideCapsules(principal, (at) => at.remove(name));
-    if (!isCapsuleName(name)) continue;
-    const left = await place.insideCapsule(principal, name, false, (at) => readText(at, UNDO_FILE)).catch(() => null);
-    if (left === null) continue;
-    await undoRecord(place, principal, name);
-    undone.push(name);
+  const problems: { readonly name: string; readonly fault: Fault }[] = [];
+  for (const name of await place.list(['home', principal, ...CAPSULES_PATH])) {
+    try {
+      if (name.startsWith(REMOVED_PREFIX)) await place.insideCapsules(principal, (at) => at.remove(name));
+      if (!isCapsuleName(name)) continue;
+      const entries = await place.insideCapsule(principal, name, false, (at) => at.list());
+      if (!entries.includes(UNDO_FILE)) continue;
+      await undoRecord(place, principal, name);
+      undone.push(name);
+    } catch (thrown) {
+      problems.push({ name, fault: asFault(thrown) });
+    }
   }
-  return undone;
+  return { undone, problems };
 }
 
 const REMOVED_PREFIX = '.removed-';

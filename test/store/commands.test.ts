@@ -178,3 +178,41 @@ test('capsule verify and gc, a module or manifest that was changed and modules l
   t.match((await cli('remove', 'demo')).out, /removed demo/);
   t.equal((await cli('verify', 'demo')).exitCode, 1);
 });
+
+test('capsule inspect, a manifest in both styles, says from which place each line came', async (t) => {
+  const directory = t.testdir();
+  const both = `${HEARS_PROMPTS}
+[capabilities]
+ipc_publish = ["a.v1.b"]
+[publish]
+"a.v1.b" = { wit = "opaque" }
+[subscribe]
+"c.v1.d" = { wit = "opaque", handler = "on_d" }
+[imports."x"]
+y = { version = "1.2", optional = true }
+`;
+  await writeCapsule(directory, 'demo', '1.0.0', both);
+  const { cli } = await start(t);
+  const { out, exitCode } = await cli('inspect', './demo');
+  t.equal(exitCode, 0);
+  t.match(out, /style both/);
+  t.match(out, /publish a\.v1\.b +from \[capabilities\] ipc_publish and \[publish\]/);
+  t.match(out, /interceptor c\.v1\.d -> on_d +from \[subscribe\] handler/);
+  t.match(out, /x:y \^1\.2 \(optional\) +not met/);
+  t.match(out, /generation +3: /);
+  t.equal((await cli('inspect', 'nobody')).exitCode, 1);
+});
+
+test('capsule tree, imports that are met, met twice and not met, are told apart', async (t) => {
+  const directory = t.testdir();
+  await writeCapsule(directory, 'one', '1.0.0', '[exports.x]\ny = "1.0.0"\n');
+  await writeCapsule(directory, 'two', '1.0.0', '[exports.x]\ny = "1.5.0"\n');
+  await writeCapsule(directory, 'user', '1.0.0', '[imports.x]\ny = "^1.0"\nz = "^2"\n');
+  const { cli } = await start(t);
+  for (const name of ['one', 'two', 'user']) await cli('install', `./${name}`, '--yes');
+  const { out } = await cli('tree');
+  t.match(out, /user 1\.0\.0 +waiting-for-import/);
+  t.match(out, /imports x:y \^1\.0 +two 1\.5\.0 +also one 1\.0\.0: all of them hear its topics/);
+  t.match(out, /imports x:z \^2 +not met/);
+  t.match((await cli('list')).out, /user .*no capsule exports/);
+});

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import type { LoggedEvent } from '../../abi/audit/protocol.js';
@@ -251,4 +253,22 @@ test('a hook, where nobody can run it, keeps the capsule from being installed', 
   t.same((await planOf(client, offer)).hooks, ['install']);
   t.match(await faultOf(installOffer(client, offer)), { code: 'not_served' });
   t.same(await listNames(client), []);
+});
+
+test('an install, where the jail cannot be had, fails with the way out and leaves nothing', async (t) => {
+  const { client } = await start(t, { searchPath: '/nonexistent' });
+  const offer = await makeOffer({ name: 'demo' });
+  t.match((await planOf(client, offer)).tier, { tier: null });
+  t.match(await faultOf(installOffer(client, offer)), { code: 'tier_unavailable' });
+  t.same(await listNames(client), []);
+});
+
+test('a client, before it has shown the token, cannot make the supervisor hold a large frame', async (t) => {
+  const { supervisor, client } = await start(t);
+  const socket = connect(join(supervisor.home, 'run/system.sock'));
+  const header = Buffer.alloc(4);
+  header.writeUInt32LE(1024 * 1024);
+  socket.write(header);
+  await once(socket, 'close');
+  t.same(await listNames(client), [], 'the others do not notice');
 });

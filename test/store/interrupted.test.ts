@@ -38,11 +38,11 @@ test('an upgrade, cut off before it was kept, is undone at the next boot', async
   await RecordChange.begin(store.place, 'default', 'demo');
   await install('2.0.0');
   t.equal(await versionNow(), '2.0.0');
-  t.same(await undoInterrupted(store.place, 'default'), ['demo']);
+  t.match(await undoInterrupted(store.place, 'default'), { undone: ['demo'] });
   t.equal(await versionNow(), '1.0.0');
   t.equal(readFileSync(join(record, 'meta.json'), 'utf8'), before, 'the record is the same to the byte');
   t.notOk(existsSync(join(record, 'undo.json')));
-  t.same(await undoInterrupted(store.place, 'default'), [], 'once');
+  t.same(await undoInterrupted(store.place, 'default'), { undone: [], problems: [] }, 'once');
 });
 
 test('an upgrade, cut off between manifest and record, is undone too', async (t) => {
@@ -70,7 +70,7 @@ test('a change, kept, is not undone; a second one over one that was cut off goes
   const change = await RecordChange.begin(store.place, 'default', 'demo');
   await install('1.1.0');
   await change.keep();
-  t.same(await undoInterrupted(store.place, 'default'), []);
+  t.same(await undoInterrupted(store.place, 'default'), { undone: [], problems: [] });
   t.equal(await versionNow(), '1.1.0');
   await RecordChange.begin(store.place, 'default', 'demo');
   await install('1.2.0');
@@ -89,10 +89,13 @@ test('a removal, cut off after the name was free, is finished', async (t) => {
   t.notOk(existsSync(left));
 });
 
-test('an undo record, damaged, is an error and nothing is overwritten', async (t) => {
+test('an undo record, damaged, is told by name and nothing is overwritten', async (t) => {
   const { store, install, record, versionNow } = await open(t);
   await install('1.0.0');
   writeFileSync(join(record, 'undo.json'), '{"manifest": 1}');
-  await t.rejects(undoInterrupted(store.place, 'default'), { code: 'bad_manifest', field: 'undo.json' });
+  t.match(await undoInterrupted(store.place, 'default'), {
+    undone: [],
+    problems: [{ name: 'demo', fault: { code: 'bad_manifest', field: 'undo.json' } }],
+  });
   t.equal(await versionNow(), '1.0.0');
 });
