@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CAPSULE_METHODS } from './capsule-control.js';
 
 /**
  * The protocol between an uplink (the CLI) and the supervisor on `run/system.sock`: frames of `bus/frame.ts`.
@@ -77,6 +78,7 @@ export const CONTROL_METHODS = {
     }),
     stream: true,
   },
+  ...CAPSULE_METHODS,
   stop: { params: none, stream: false },
 } as const satisfies Record<string, MethodRow>;
 

@@ -36,6 +36,9 @@ export const FAULT_CODES = [
   'bad_manifest',
   'bad_module',
   'bad_hash',
+  'bad_archive',
+  'in_use',
+  'plan_changed',
   'unmet_import',
   'import_cycle',
   // the wire

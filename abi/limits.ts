@@ -67,6 +67,20 @@ export const LIMITS = {
   httpConnectMs: 30_000,
   httpChunkWaitMs: 120_000,
   httpIdleConnectionMs: 4_000,
+  // packages of capsules: what is fetched, what an archive may hold
+  manifestBytesMax: 256 * KIB,
+  sourceCharsMax: 1024,
+  archiveBytesMax: 40 * MIB,
+  archiveUnpackedBytesMax: 48 * MIB,
+  archiveEntriesMax: 1000,
+  archiveNameBytesMax: 255,
+  /** Unpacked bytes per packed byte, once `archiveRatioFreeBytes` have come out. */
+  archiveRatioMax: 100,
+  archiveRatioFreeBytes: 1 * MIB,
+  fetchWaitMs: 120_000,
+  fetchIdleMs: 20_000,
+  fetchRedirectsMax: 5,
+  controlRequestBytesMax: 34 * MIB,
   // time
   invocationWallMs: 5 * 60_000,
   readyWaitMs: 5_000,
@@ -120,6 +134,15 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
   need(limits.ipcPayloadBytesMax < limits.payloadBytesMax, 'a message must be a legal argument');
   need(limits.uplinkContentBytesMax < limits.uplinkQueueBytesMax, 'what one person says must fit the queue');
   need(limits.moduleBytesMax < limits.controlFrameBytesMax, 'a module must fit a control frame');
+  need(
+    limits.moduleBytesMax + limits.manifestBytesMax + 64 * KIB < limits.controlRequestBytesMax,
+    'a module and its manifest must fit one request of an uplink',
+  );
+  need(limits.controlRequestBytesMax < limits.controlFrameBytesMax, 'a request must be a legal frame');
+  need(
+    limits.moduleBytesMax + limits.manifestBytesMax < limits.archiveUnpackedBytesMax,
+    'the largest capsule must fit an archive',
+  );
   need(limits.autoSubscriptionsMax < limits.subscriptionsPerCapsuleMax, 'automatic handles must leave room');
   need(limits.httpReplyBytesMax < limits.controlFrameBytesMax, 'a response must fit a frame to a worker');
   need(limits.httpReplyBytesMax < limits.hostBlockBytesMax, 'a response must fit the memory of a guest');

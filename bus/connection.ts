@@ -44,6 +44,11 @@ export class FrameConnection {
     this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk));
   }
 
+  /** Raises the largest payload that is received, once the peer has shown who it is. */
+  raiseFrameLimit(frameBytesMax: number): void {
+    this.#reader.raiseLimit(frameBytesMax);
+  }
+
   /**
    * Sets the one listener for the end. `fault` is null after a clean end, or after `close` and `destroy` without a
    * fault.

@@ -14,7 +14,7 @@ const BLOCK_BYTES = 16 * 1024;
  * must end the connection.
  */
 export class FrameReader {
-  readonly #bytesMax: number;
+  #bytesMax: number;
   /** Received and not yet decoded, in order. The first byte of `#chunks[0]` is the first byte of a frame. */
   #chunks: Buffer[] = [];
   #pendingBytes = 0;
@@ -28,6 +28,11 @@ export class FrameReader {
   /** @param bytesMax largest accepted payload in bytes, without the 4 bytes of its length */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
+  }
+
+  /** A peer that has shown who it is may send more at once. */
+  raiseLimit(bytesMax: number): void {
+    this.#bytesMax = Math.max(this.#bytesMax, bytesMax);
   }
 
   /** Bytes held that no whole frame has claimed yet. */

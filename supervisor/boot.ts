@@ -10,7 +10,9 @@ import { openServices } from './boot-services.js';
 import { type BootLogger, BootSteps } from './boot-steps.js';
 import { BusPort } from './bus-port.js';
 import { syncBuiltins } from './capsule/builtins.js';
+import { undoInterrupted } from './capsule/record-change.js';
 import { type CapsuleProblem, CapsuleStore } from './capsule/store.js';
+import { makeCapsuleFace } from './capsule-face.js';
 import { type Config, loadConfig } from './config.js';
 import type { KernelFace } from './control/kernel-face.js';
 import { ControlListener, ignoreMissing, writePrivate } from './control/listener.js';
@@ -67,6 +69,7 @@ interface Ground {
   readonly jailMissing: Fault | null;
   readonly capsules: CapsuleStore;
   readonly builtins: Awaited<ReturnType<typeof syncBuiltins>>;
+  readonly interrupted: readonly CapsuleProblem[];
 }
 
 /** Starts everything in a fixed, logged order. A step that fails undoes the ones before it and says why. */
@@ -116,18 +119,33 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
   );
   const capsules = new CapsuleStore({ home: home.root, worker: pool });
   const shipped = { store: capsules, worker: pool, directory: options.builtins, principal: PRINCIPAL };
+  const interrupted = await steps.run('interrupted installs', () => undoInterrupted(capsules.place, PRINCIPAL));
+  if (interrupted.undone.length > 0) options.logger.info(interrupted, 'installs that were cut off are undone');
   const builtins = await steps.run('builtins', () => syncBuiltins(shipped));
   const [audit, { tools, jailMissing }] = await Promise.all([opening, probing]);
   const missing = (['prlimit', 'setpriv', 'env'] as const).filter((name) => tools[name] === null);
   if (missing.length > 0)
     options.logger.error({ missing }, 'workers are contained less without these programs (util-linux)');
-  return { home, config, store, audit, pool, logs, tools, jailMissing, capsules, builtins };
+  return {
+    home,
+    config,
+    store,
+    audit,
+    pool,
+    logs,
+    tools,
+    jailMissing,
+    capsules,
+    builtins,
+    interrupted: interrupted.problems,
+  };
 }
 
 async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel> {
   const ground = await openGround(options, steps);
   const { home, config, store, audit, logs, capsules } = ground;
-  const { synced, problems } = ground.builtins;
+  const { synced } = ground.builtins;
+  const problems = [...ground.interrupted, ...ground.builtins.problems];
   await audit.append(kernelEvent('supervisor.start', options.version, 'done', `pid ${process.pid}`));
   steps.onWalkBack('stop entry', () =>
     audit.append(kernelEvent('supervisor.stop', options.version, 'done', 'orderly')),
@@ -204,6 +222,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   });
   const { jailMissing } = ground;
   const table: ProcessTable = new ProcessTable({
+    forget: (name) => router.removeEndpoint(name),
     store: capsules,
     config,
     hooks,
@@ -223,6 +242,15 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     options.logger.error({ capsule: name, code: fault.code, reason: fault.message }, 'capsule does not start');
   }
 
+  const capsuleFace = makeCapsuleFace({
+    store: capsules,
+    table,
+    audit,
+    principal: PRINCIPAL,
+    shipped: [...synced.map(({ capsule }) => capsule.name), ...ground.builtins.problems.map(({ name }) => name)],
+    lifecycle: null,
+    publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
+  });
   const check = new BootAuditCheck({
     home,
     pool: ground.pool,
@@ -240,6 +268,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     approvals,
     files,
     uplinks,
+    capsules: capsuleFace,
     check,
     startedAt,
     clients: () => listener.clientCount,
@@ -289,6 +318,7 @@ interface FaceParts {
   readonly approvals: Approvals;
   readonly files: KernelFiles;
   readonly uplinks: UplinkPort;
+  readonly capsules: KernelFace['capsules'];
   readonly check: BootAuditCheck;
   readonly startedAt: number;
   readonly clients: () => number;
@@ -331,6 +361,7 @@ function makeFace(parts: FaceParts): KernelFace {
       touch: (id, now) => sessions.touch(id, now),
     },
     bus: uplinks,
+    capsules: parts.capsules,
     approvals,
     files,
     audit,

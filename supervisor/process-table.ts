@@ -1,4 +1,4 @@
-import type { ProcessRow } from '../abi/control.js';
+import type { ProcessRow, ProcessState } from '../abi/control.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { CapsuleManifest, Tier } from '../abi/manifest.js';
@@ -18,6 +18,8 @@ export interface TableParts {
   readonly jailMissing: Fault | null;
   readonly principal: string;
   readonly socketPath: string;
+  /** The name is free again on the bus. */
+  readonly forget: (name: string) => void;
 }
 
 /** Every capsule that should run, by name. */
@@ -66,14 +68,88 @@ export class ProcessTable {
 
   /** Starts everything that is installed, providers before those who import them. Problems are told by name and stop no other. */
   async startAll(): Promise<CapsuleProblem[]> {
-    const { store, principal, config } = this.#parts;
+    return this.#startMissing();
+  }
+
+  /** @returns the names that were not running and are ready now */
+  async startWaiting(): Promise<string[]> {
+    const before = new Set(this.#processes.keys());
+    await this.#startMissing();
+    return this.all()
+      .filter(({ name, isReady }) => isReady && !before.has(name))
+      .map(({ name }) => name);
+  }
+
+  stateOf(name: string): ProcessState | null {
+    return this.#processes.get(name)?.state ?? null;
+  }
+
+  isDisabled(name: string): boolean {
+    return this.#parts.config.capsules.disabled.includes(name);
+  }
+
+  hashesInUse(): ReadonlySet<string> {
+    return new Set(this.all().map(({ spec }) => spec.hash));
+  }
+
+  /**
+   * Starts what the store holds under this name in place of what runs. A capsule that only answers is started beside the
+   * old one and takes its place when it is ready; a run loop holds subscriptions and sockets under its name, so the old
+   * one ends first and is started again if the new one does not become ready. Rejects with why it did not.
+   */
+  async replace(name: string): Promise<void> {
+    const { store, principal, hooks } = this.#parts;
+    const spec = await this.#specify(await store.readInstalled(principal, name));
+    const old = this.#processes.get(name);
+    if (old?.isReady !== true || old.spec.hasRunLoop || spec.hasRunLoop) return this.#startInstead(spec, old);
+    let isAdopted = false;
+    const register: ProcessHooks['register'] = (process) => (isAdopted ? hooks.register(process) : []);
+    const next = new CapsuleProcess(spec, { ...hooks, register });
+    try {
+      await next.start();
+    } catch (thrown) {
+      await next.stop();
+      throw thrown;
+    }
+    isAdopted = true;
+    this.#processes.set(name, next);
+    hooks.register(next);
+    await old.stop();
+  }
+
+  /** Ends it for good and forgets it. */
+  async remove(name: string): Promise<void> {
+    const process = this.#processes.get(name);
+    this.#processes.delete(name);
+    await process?.stop();
+    // Somebody may have installed another one of this name meanwhile.
+    if (!this.#processes.has(name)) this.#parts.forget(name);
+  }
+
+  async #startInstead(spec: CapsuleSpec, old: CapsuleProcess | undefined): Promise<void> {
+    const wasRunning = old?.isRunning === true;
+    await old?.stop();
+    try {
+      await this.#start(spec);
+    } catch (thrown) {
+      const { name } = spec.manifest;
+      await this.remove(name);
+      if (old !== undefined) this.#processes.set(name, old);
+      // How the old one fares is told by its own state: what is reported here is why the new one failed.
+      if (old !== undefined && wasRunning) await old.restart().catch(() => undefined);
+      throw thrown;
+    }
+  }
+
+  async #startMissing(): Promise<CapsuleProblem[]> {
+    const { store, principal } = this.#parts;
     const { capsules, problems } = await store.listInstalled(principal);
-    const wanted = capsules.filter(({ name, hash }) => hash !== null && !config.capsules.disabled.includes(name));
+    const wanted = capsules.filter(({ name, hash }) => hash !== null && !this.isDisabled(name));
     const { order, problems: unstartable } = orderCapsules(wanted.map(({ manifest }) => manifest));
     const byName = new Map(wanted.map((capsule) => [capsule.name, capsule]));
     const found = [...problems, ...unstartable.map((fault) => ({ name: fault.field ?? '?', fault }))];
     const started = new Map<string, Promise<void>>();
-    for (const name of order) {
+    for (const name of order.filter((one) => !this.#processes.has(one))) {
       const capsule = byName.get(name)!;
       // Only its providers come before a capsule; the others start side by side.
       const providers = providersOf(capsule, wanted).map((provider) => started.get(provider));
@@ -102,7 +178,7 @@ export class ProcessTable {
   async #specify(capsule: InstalledCapsule): Promise<CapsuleSpec> {
     const { store, principal, socketPath } = this.#parts;
     const loaded = await store.loadInstalled(principal, capsule.name);
-    const tier = this.#tierOf(capsule.name, loaded.hash);
+    const tier = this.tierOf(capsule.name, loaded.hash);
     this.#fresh.set(loaded.hash, loaded.wasm);
     const defaults = loaded.manifest.env.map((row) => [row.name, configText(row.default)] as const);
     return {
@@ -117,7 +193,7 @@ export class ProcessTable {
   }
 
   /** The jail for everything that did not ship with the system; a weaker tier only where the operator says so. */
-  #tierOf(name: string, hash: string): Tier {
+  tierOf(name: string, hash: string): Tier {
     const { builtins, jailMissing, config } = this.#parts;
     if (builtins.get(name) === hash) return 'process';
     if (jailMissing === null) return 'jail';

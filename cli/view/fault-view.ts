@@ -7,6 +7,7 @@ const HINTS: Partial<Record<FaultCode, string>> = {
   approval_queued: 'see it with: astrid approvals',
   tier_unavailable: 'see what this machine lacks with: astrid doctor',
   audit_unavailable: 'see its state with: astrid status',
+  plan_changed: 'something changed between showing and installing; run it again',
   conflict: 'see what changed with: astrid diff',
 };
 

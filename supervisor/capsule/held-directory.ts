@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, type FaultCode } from '../../abi/errno.js';
 
@@ -111,6 +111,30 @@ export class HeldDirectory {
       });
       refuse(thrown, label);
     }
+  }
+
+  /** Size of a regular file in bytes. @throws Fault as `readFile` */
+  async sizeOf(name: string): Promise<number> {
+    const label = `${this.label}/${name}`;
+    const stat = await lstat(this.#entry(name)).catch((thrown: unknown) => refuse(thrown, label));
+    if (!stat.isFile()) throw new Fault('io_error', `${label} is not a regular file`, { field: label });
+    return stat.size;
+  }
+
+  /** Another name for an entry of this directory; what has that name already must be a file. Durable. */
+  async rename(from: string, to: string): Promise<void> {
+    await rename(this.#entry(from), this.#entry(to)).catch((thrown: unknown) =>
+      refuse(thrown, `${this.label}/${from}`),
+    );
+    await this.#handle.sync();
+  }
+
+  /** Removes an entry; a directory with all that is in it, links not followed. One that is not there is no error. Durable. */
+  async remove(name: string): Promise<void> {
+    await rm(this.#entry(name), { recursive: true, force: true }).catch((thrown: unknown) =>
+      refuse(thrown, `${this.label}/${name}`),
+    );
+    await this.#handle.sync();
   }
 
   async close(): Promise<void> {

@@ -1,12 +1,13 @@
 import { parse, TomlError } from 'smol-toml';
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
 import { ManifestFindings } from './manifest-findings.js';
 import { mergeManifest } from './manifest-merge.js';
 import { type ManifestSections, SECTIONS, type SectionName, UNUSED_SECTIONS } from './manifest-schema.js';
 import { TomlLines } from './toml-lines.js';
 
-export const MANIFEST_BYTES_MAX = 256 * 1024;
+export const MANIFEST_BYTES_MAX = LIMITS.manifestBytesMax;
 /** Of inline tables and lists; the format itself needs three. */
 const NESTING_MAX = 32;
 

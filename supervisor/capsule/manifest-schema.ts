@@ -89,7 +89,7 @@ const componentCapabilities = z.strictObject(
 
 const component = z.strictObject(
   {
-    id: text('a text').or(z.literal('')).optional(),
+    id: z.union([text('a text'), z.literal('')], 'a text').optional(),
     file: relativePath.optional(),
     entrypoint: relativePath.optional(),
     hash: text('a text').optional(),

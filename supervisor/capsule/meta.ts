@@ -3,6 +3,8 @@ import { Fault } from '../../abi/errno.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
 import { quotePrintable } from '../../abi/wasm/printable.js';
 
+export const MANIFEST_FILE = 'Capsule.toml';
+export const META_FILE = 'meta.json';
 export const META_BYTES_MAX = 256 * 1024;
 /** `source` of capsules that come with the system; only `syncBuiltins` writes it. */
 export const BUILTIN_SOURCE = 'builtin';

@@ -2,7 +2,6 @@ import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
 import { detectGeneration, type GenerationVerdict } from './generation.js';
-import { HeldDirectory } from './held-directory.js';
 import type { ModuleReport } from './inspect.js';
 import { MANIFEST_BYTES_MAX, parseManifest } from './manifest-loader.js';
 import {
@@ -10,11 +9,14 @@ import {
   type CapsuleMeta,
   decodeMeta,
   encodeMeta,
+  MANIFEST_FILE,
   META_BYTES_MAX,
+  META_FILE,
   makeMeta,
   requireWasmHash,
 } from './meta.js';
 import { isCapsuleName, requireName } from './names.js';
+import { CAPSULES_PATH, StorePlace } from './store-place.js';
 
 /** What the store needs of the thread pool. Both take the bytes over and give them back. */
 export interface BlobWorker {
@@ -40,6 +42,19 @@ export interface LoadedCapsule extends InstalledCapsule {
   readonly generation: GenerationVerdict;
 }
 
+/** A capsule that was checked from its bytes, installed or only offered. */
+export interface ExaminedCapsule {
+  readonly manifest: CapsuleManifest;
+  readonly manifestText: string;
+  readonly manifestHash: string;
+  readonly code: {
+    readonly hash: string;
+    readonly wasm: Buffer;
+    readonly report: ModuleReport;
+    readonly generation: GenerationVerdict;
+  } | null;
+}
+
 export interface CapsuleProblem {
   readonly name: string;
   readonly fault: Fault;
@@ -54,36 +69,33 @@ export interface InstallRequest {
   readonly source: string;
 }
 
-const MANIFEST_FILE = 'Capsule.toml';
-const META_FILE = 'meta.json';
-const CAPSULES_PATH = ['.local', 'capsules'] as const;
-
 /**
  * Installed capsules below the Astrid home: code by content in `bin/<blake3>.wasm`, one directory per capsule in
  * `home/<principal>/.local/capsules/<name>/` (ABI reference 6.7). Every component below the home is opened without
  * following links. Errors are Faults; messages name entries relative to the home.
  */
 export class CapsuleStore {
-  readonly #home: string;
+  readonly #place: StorePlace;
   readonly #worker: BlobWorker;
   readonly #now: () => Date;
 
+  /** For changes to what is installed, and for what lies in the store. */
+  get place(): StorePlace {
+    return this.#place;
+  }
+
   constructor(options: { home: string; worker: BlobWorker; now?: () => Date }) {
-    this.#home = options.home;
+    this.#place = new StorePlace(options.home);
     this.#worker = options.worker;
     this.#now = options.now ?? (() => new Date());
   }
 
   /** Writes the code unless it is there already, intact. @returns its BLAKE3 hash in hex. Takes the bytes over. */
   async installBlob(wasm: Uint8Array): Promise<string> {
-    if (wasm.length > LIMITS.moduleBytesMax) {
-      throw new Fault('too_large', `module: ${wasm.length} bytes, at most ${LIMITS.moduleBytesMax} are accepted`, {
-        field: 'module',
-      });
-    }
+    if (wasm.length > LIMITS.moduleBytesMax) throw tooLarge(wasm.length);
     const { hash, bytes } = await this.#worker.hashBlake3(wasm);
     if (!(await this.holdsBlob(hash, bytes))) {
-      await this.#inside(['bin'], true, (bin) => bin.writeFileAtomic(`${hash}.wasm`, bytes));
+      await this.#place.inside(['bin'], true, (bin) => bin.writeFileAtomic(`${hash}.wasm`, bytes));
     }
     return hash;
   }
@@ -92,7 +104,7 @@ export class CapsuleStore {
   async holdsBlob(hash: string, bytes: Uint8Array): Promise<boolean> {
     const file = `${requireName('hash', hash)}.wasm`;
     try {
-      return (await this.#inside(['bin'], false, (bin) => bin.readFile(file, bytes.length))).equals(bytes);
+      return (await this.#place.inside(['bin'], false, (bin) => bin.readFile(file, bytes.length))).equals(bytes);
     } catch (thrown) {
       const fault = asFault(thrown);
       if (fault.code === 'not_found' || fault.code === 'too_large') return false;
@@ -106,16 +118,16 @@ export class CapsuleStore {
    */
   async readVerified(hash: string): Promise<Buffer> {
     const file = `${requireName('hash', hash)}.wasm`;
-    const read = await this.#inside(['bin'], false, (bin) => bin.readFile(file, LIMITS.moduleBytesMax)).catch(
-      (thrown: unknown) => {
+    const read = await this.#place
+      .inside(['bin'], false, (bin) => bin.readFile(file, LIMITS.moduleBytesMax))
+      .catch((thrown: unknown) => {
         const fault = asFault(thrown);
         if (fault.code !== 'not_found' && fault.code !== 'too_large') throw fault;
         throw new Fault('bad_hash', `bin/${file}: ${fault.code === 'not_found' ? 'is missing' : 'is too large'}`, {
           field: 'wasm_hash',
           cause: fault,
         });
-      },
-    );
+      });
     const { hash: actual, bytes } = await this.#worker.hashBlake3(read);
     if (actual !== hash) {
       throw new Fault('bad_hash', `bin/${file}: its content has the hash ${actual}; it was changed or damaged`, {
@@ -144,15 +156,15 @@ export class CapsuleStore {
     const { principal, manifestText, source } = request;
     requireName('principal', principal);
     const manifest = parseManifest(manifestText);
-    const checked = await this.#checkCode(manifest, request.wasm);
+    const { bytes } = await this.#checkCode(manifest, request.wasm);
     const manifestHash = await this.#hashText(manifestText);
-    const hash = checked === null ? null : await this.installBlob(checked);
+    const hash = bytes === null ? null : await this.installBlob(bytes);
     const previous = await this.readMeta(principal, manifest.name).catch((thrown: unknown) => {
       if (['not_found', 'bad_manifest'].includes(asFault(thrown).code)) return null;
       throw thrown;
     });
     const meta = makeMeta({ manifest, source, wasmHash: hash, manifestHash, previous, now: this.#now() });
-    await this.#insideCapsule(principal, manifest.name, true, async (directory) => {
+    await this.#place.insideCapsule(principal, manifest.name, true, async (directory) => {
       await directory.writeFileAtomic(MANIFEST_FILE, Buffer.from(manifestText));
       await directory.writeFileAtomic(META_FILE, encodeMeta(meta));
     });
@@ -162,12 +174,12 @@ export class CapsuleStore {
   /** Capsules of a principal, by name. One that cannot be read is a problem of its own and hides no other. */
   async listInstalled(principal: string): Promise<{ capsules: InstalledCapsule[]; problems: CapsuleProblem[] }> {
     requireName('principal', principal);
-    const names = await this.#inside(['home', principal, ...CAPSULES_PATH], false, (capsules) => capsules.list()).catch(
-      (thrown: unknown) => {
+    const names = await this.#place
+      .inside(['home', principal, ...CAPSULES_PATH], false, (capsules) => capsules.list())
+      .catch((thrown: unknown) => {
         if (asFault(thrown).code === 'not_found') return [];
         throw thrown;
-      },
-    );
+      });
     const capsules: InstalledCapsule[] = [];
     const problems: CapsuleProblem[] = [];
     for (const name of names.filter((entry) => !entry.startsWith('.'))) {
@@ -182,7 +194,7 @@ export class CapsuleStore {
 
   /** Manifest and record, checked against each other. @throws Fault `not_found`, `bad_manifest`, `bad_hash` */
   async readInstalled(principal: string, name: string): Promise<InstalledCapsule> {
-    const [text, meta] = await this.#insideCapsule(principal, name, false, async (directory) => [
+    const [text, meta] = await this.#place.insideCapsule(principal, name, false, async (directory) => [
       (await directory.readFile(MANIFEST_FILE, MANIFEST_BYTES_MAX)).toString('utf8'),
       decodeMeta(await directory.readFile(META_FILE, META_BYTES_MAX)),
     ]);
@@ -217,50 +229,64 @@ export class CapsuleStore {
   }
 
   async readMeta(principal: string, name: string): Promise<CapsuleMeta> {
-    return this.#insideCapsule(principal, name, false, async (directory) =>
+    return this.#place.insideCapsule(principal, name, false, async (directory) =>
       decodeMeta(await directory.readFile(META_FILE, META_BYTES_MAX)),
     );
   }
 
-  async #checkCode(manifest: CapsuleManifest, wasm: Uint8Array | null): Promise<Buffer | null> {
+  /** Checks an offered capsule as an install does, and writes nothing. Gives the module's bytes back. */
+  async examine(request: {
+    readonly manifestText: string;
+    readonly wasm: Uint8Array | null;
+  }): Promise<ExaminedCapsule> {
+    const { manifestText } = request;
+    const manifest = parseManifest(manifestText);
+    if (request.wasm !== null && request.wasm.length > LIMITS.moduleBytesMax) throw tooLarge(request.wasm.length);
+    const { report, bytes } = await this.#checkCode(manifest, request.wasm);
+    const manifestHash = await this.#hashText(manifestText);
+    if (report === null || bytes === null) return { manifest, manifestText, manifestHash, code: null };
+    const { hash, bytes: wasm } = await this.#worker.hashBlake3(bytes);
+    const generation = detectGeneration(report, manifest.abi);
+    return { manifest, manifestText, manifestHash, code: { hash, wasm, report, generation } };
+  }
+
+  /** An installed capsule, read and verified as for a start. */
+  async examineInstalled(principal: string, name: string): Promise<ExaminedCapsule & { readonly meta: CapsuleMeta }> {
+    const installed = await this.readInstalled(principal, name);
+    const text = await this.#place.insideCapsule(principal, name, false, (at) =>
+      at.readFile(MANIFEST_FILE, MANIFEST_BYTES_MAX),
+    );
+    const wasm = installed.hash === null ? null : await this.readVerified(installed.hash);
+    return { ...(await this.examine({ manifestText: text.toString('utf8'), wasm })), meta: installed.meta };
+  }
+
+  async #checkCode(
+    manifest: CapsuleManifest,
+    wasm: Uint8Array | null,
+  ): Promise<{ readonly report: ModuleReport | null; readonly bytes: Buffer | null }> {
     if (manifest.component === null) {
-      if (wasm === null) return null;
+      if (wasm === null) return { report: null, bytes: null };
       throw new Fault('bad_manifest', 'component: is missing, but a module was given', { field: 'component' });
     }
     if (wasm === null) {
       throw new Fault('bad_module', 'the manifest has a component, but no module was given', { field: 'component' });
     }
-    const { report, bytes } = await this.#worker.inspectModule(wasm);
-    requireMemory(manifest, report);
-    detectGeneration(report, manifest.abi);
-    return bytes;
+    const checked = await this.#worker.inspectModule(wasm);
+    requireMemory(manifest, checked.report);
+    detectGeneration(checked.report, manifest.abi);
+    return checked;
   }
 
   async #hashText(text: string): Promise<string> {
     const { hash } = await this.#worker.hashBlake3(Buffer.from(text));
     return hash;
   }
+}
 
-  #insideCapsule<T>(
-    principal: string,
-    name: string,
-    create: boolean,
-    work: (directory: HeldDirectory) => Promise<T>,
-  ): Promise<T> {
-    const path = ['home', requireName('principal', principal), ...CAPSULES_PATH, requireName('capsule', name)];
-    return this.#inside(path, create, work);
-  }
-
-  /** Opens one component after the other, works in the last, and closes all of them. */
-  async #inside<T>(path: readonly string[], create: boolean, work: (at: HeldDirectory) => Promise<T>): Promise<T> {
-    const held = [await HeldDirectory.openRoot(this.#home, 'home of Astrid')];
-    try {
-      for (const name of path) held.push(await held.at(-1)!.openDirectory(name, { create }));
-      return await work(held.at(-1)!);
-    } finally {
-      for (const directory of held.reverse()) await directory.close();
-    }
-  }
+function tooLarge(bytes: number): Fault {
+  return new Fault('too_large', `module: ${bytes} bytes, at most ${LIMITS.moduleBytesMax} are accepted`, {
+    field: 'module',
+  });
 }
 
 /** What the clamp would refuse at every start is refused here once, where a person reads it. */

@@ -1,9 +1,20 @@
 import type {
+  CapsulePlan,
+  CapsuleRow,
+  GcResult,
+  InspectResult,
+  InstallResult,
+  RemoveResult,
+  TreeRow,
+  VerifyRow,
+} from '../../abi/capsule-control.js';
+import type {
   ApprovalDecision,
   ApprovalMode,
   ApprovalRow,
   BusEventRow,
   CommitResult,
+  ControlParams,
   DiffRow,
   LogRow,
   ProcessRow,
@@ -73,6 +84,16 @@ export interface KernelFace {
     diff(session: string, paths: readonly string[] | undefined): Promise<DiffRow[]>;
     commit(session: string, paths: readonly string[] | undefined): Promise<CommitResult>;
     rollback(session: string, paths: readonly string[] | undefined): Promise<RollbackResult>;
+  };
+  readonly capsules: {
+    plan(offer: ControlParams<'capsule.plan'>): Promise<CapsulePlan>;
+    install(offer: ControlParams<'capsule.install'>, client: string): Promise<InstallResult>;
+    remove(name: string, client: string): Promise<RemoveResult>;
+    list(): Promise<CapsuleRow[]>;
+    tree(): Promise<TreeRow[]>;
+    verify(name: string | undefined): Promise<VerifyRow[]>;
+    collectGarbage(dryRun: boolean, client: string): Promise<GcResult>;
+    inspect(name: string): Promise<InspectResult>;
   };
   readonly audit: {
     tail(lines: number): Promise<readonly { index: number }[]>;

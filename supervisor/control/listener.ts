@@ -10,8 +10,8 @@ import { ControlSession } from './session.js';
 
 const CONNECTIONS_MAX = 256;
 const CLOSE_WAIT_MS = 1000;
-/** The largest request is a publish; what a client sends needs no more than that. */
-const REQUEST_BYTES_MAX = LIMITS.ipcPayloadBytesMax + 64 * 1024;
+/** Before the token: a hello and no more. */
+const HELLO_BYTES_MAX = 64 * 1024;
 
 export interface ListenerOptions {
   readonly socketPath: string;
@@ -64,7 +64,7 @@ export class ControlListener {
 
   #accept(socket: Socket): void {
     const connection = new FrameConnection(socket, {
-      frameBytesMax: REQUEST_BYTES_MAX,
+      frameBytesMax: HELLO_BYTES_MAX,
       sendBytesMax: LIMITS.controlFrameBytesMax,
     });
     this.#open.add(connection);
@@ -87,6 +87,7 @@ export class ControlListener {
         return;
       }
       this.#clients.add(connection);
+      connection.raiseFrameLimit(LIMITS.controlRequestBytesMax);
       connection.send({ t: 'welcome', protocol: CONTROL_PROTOCOL, version: this.#options.version, pid: process.pid });
       session = new ControlSession(connection, this.#options.handlers, clientName(frame));
     });

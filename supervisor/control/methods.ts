@@ -3,6 +3,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { type ApprovalMode, type BusEventRow, CLIENT_TOPICS, type StatusResult } from '../../abi/control.js';
 import { Fault } from '../../abi/errno.js';
+import { makeCapsuleHandlers } from './capsule-methods.js';
 import type { ClientContext, ControlHandlers, EventSink } from './handlers.js';
 import type { KernelFace } from './kernel-face.js';
 
@@ -75,6 +76,7 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
       await kernel.recordOperator('overlay.rollback', paths?.join(' ') ?? '*', client, session);
       return kernel.files.rollback(session, paths);
     },
+    ...makeCapsuleHandlers(kernel),
     'audit.tail': ({ lines, follow }, _client, sink) => tailAudit(kernel, lines, follow, sink),
     stop: (_params, { client }) => {
       kernel.requestStop(`asked by ${client}`);

@@ -37,6 +37,8 @@ export interface SupervisorOptions {
   /** True: the five capsules of the system, too. */
   readonly realBuiltins?: boolean;
   readonly config?: string;
+  /** PATH of the supervisor: what it finds there decides what it can isolate with. */
+  readonly searchPath?: string;
   /** An existing empty directory for everything; otherwise a temporary one. */
   readonly root?: string;
   readonly files?: Readonly<Record<string, string>>;
@@ -62,7 +64,14 @@ export async function startSupervisor(options: SupervisorOptions = {}): Promise<
   }
   await installGuests(home, options.installed ?? {});
   try {
-    return await launch({ root, home, workspace, builtins, keepRoot: options.root !== undefined });
+    return await launch({
+      root,
+      home,
+      workspace,
+      builtins,
+      keepRoot: options.root !== undefined,
+      searchPath: options.searchPath,
+    });
   } catch (error) {
     rmSync(root, { recursive: true, force: true });
     throw error;
@@ -94,6 +103,7 @@ interface Places {
   readonly workspace: string;
   readonly builtins: string;
   readonly keepRoot: boolean;
+  readonly searchPath: string | undefined;
 }
 
 async function launch(places: Places): Promise<RealSupervisor> {
@@ -101,6 +111,7 @@ async function launch(places: Places): Promise<RealSupervisor> {
   const main = join(PACKAGE_ROOT, 'dist/supervisor/main.js');
   const child = spawn(process.execPath, [main, '--home', home, '--builtins', builtins], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: places.searchPath === undefined ? process.env : { ...process.env, PATH: places.searchPath },
   });
   const log: string[] = [];
   const exited = once(child, 'exit');

@@ -25,6 +25,7 @@ const SERVICES = [
   'uplink',
   'identity',
   'http',
+  'install',
 ];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
@@ -32,6 +33,8 @@ const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   syscalls: ['vfs', 'http'],
   // A task runs the service's own function on another thread.
   pool: ['capsule', 'auditor'],
+  // An install works on the store; what it needs of processes and the log is handed in.
+  install: ['capsule', 'proc'],
 };
 
 test('rooms import only what the design lets them', (t) => {

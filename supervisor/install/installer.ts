@@ -1,0 +1,261 @@
+import type { CapsuleFacts, CapsulePlan, GcResult, InstallResult, RemoveResult } from '../../abi/capsule-control.js';
+import { asFault, Fault, isFaultCode } from '../../abi/errno.js';
+import type { CapsuleManifest } from '../../abi/manifest.js';
+import { joinBounded } from '../../abi/wasm/printable.js';
+import { findUnusedBlobs, removeBlobs } from '../capsule/blob-use.js';
+import { describeCapsule } from '../capsule/facts.js';
+import { BUILTIN_SOURCE, MANIFEST_FILE } from '../capsule/meta.js';
+import { orderCapsules } from '../capsule/order.js';
+import { RecordChange, removeRecord } from '../capsule/record-change.js';
+import type { CapsuleStore, InstalledCapsule } from '../capsule/store.js';
+import { listLeft, makePlan, requirePlan, without } from './plan.js';
+import { type CapsuleRunner, type InstallAudit, LIFECYCLE_REFUSED, type LifecycleRunner } from './runner.js';
+
+/** A capsule as an uplink offers it. Nothing in it is believed: it is examined here, at the plan and at the install. */
+export interface Offer {
+  readonly manifest: string;
+  readonly wasm: Uint8Array | null;
+  readonly source: string;
+  readonly allowDowngrade: boolean;
+}
+
+export interface InstallerParts {
+  readonly store: CapsuleStore;
+  readonly runner: CapsuleRunner;
+  readonly principal: string;
+  /** Names of capsules that ship with the system. */
+  readonly reserved: ReadonlySet<string>;
+  readonly audit: InstallAudit;
+  /** Null: nobody runs install hooks here. */
+  readonly lifecycle: LifecycleRunner | null;
+  /** The set of installed capsules is another one now. */
+  readonly onChanged: () => void;
+}
+
+interface Prepared {
+  readonly plan: CapsulePlan;
+  readonly isInstalled: boolean;
+}
+
+/** Installs, upgrades and removes capsules while everything else runs. One change at a time. */
+export class Installer {
+  readonly #parts: InstallerParts;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: InstallerParts) {
+    this.#parts = parts;
+  }
+
+  /** What an install of this would do. Changes nothing. @throws Fault of `CapsuleStore.examine` */
+  async plan(offer: Offer): Promise<CapsulePlan> {
+    return (await this.#prepare(offer)).plan;
+  }
+
+  /**
+   * Installs or upgrades, if the plan made now is the one that was consented to. The version that was there keeps running
+   * until the new one is ready, and is put back if it does not become so.
+   * @throws Fault `plan_changed`; the refusal of the plan; what the install hook or the start failed with
+   */
+  install(offer: Offer & { readonly planHash: string }, client: string): Promise<InstallResult> {
+    return this.#alone(async () => {
+      const { plan, isInstalled } = await this.#prepare(offer);
+      requirePlan(plan, offer.planHash);
+      refuse(plan);
+      const { name, version, hash, kind } = plan;
+      const action = isInstalled ? 'capsule.upgrade' : 'capsule.install';
+      const resource = `${name}@${version}`;
+      const { audit } = this.#parts;
+      const from = withoutQuery(plan.source);
+      await audit.accepted(
+        action,
+        resource,
+        `module ${hash ?? 'none'}, plan ${plan.planHash}, by ${client}, from ${from}`,
+      );
+      let waits: string | null;
+      try {
+        waits = await this.#change(offer, plan);
+      } catch (thrown) {
+        audit.settled(action, resource, asFault(thrown));
+        throw thrown;
+      }
+      audit.settled(action, resource, null);
+      const startedToo = await this.#parts.runner.startWaiting();
+      this.#parts.onChanged();
+      return { name, version, kind, hash, waits, startedToo };
+    });
+  }
+
+  /** @throws Fault `not_found`; `in_use` while others depend on it; `not_supported` for a capsule of the system */
+  remove(name: string, client: string): Promise<RemoveResult> {
+    return this.#alone(async () => {
+      const { store, principal, runner, audit } = this.#parts;
+      const { capsules, problems } = await store.listInstalled(principal);
+      const capsule = capsules.find((one) => one.name === name);
+      if (capsule === undefined && !problems.some((one) => one.name === name)) {
+        throw new Fault('not_found', `no capsule ${name} is installed; see: astrid capsule list`, { field: 'name' });
+      }
+      this.#requireOwn(name, capsule);
+      const manifests = capsules.map(({ manifest }) => manifest);
+      const left = listLeft(manifests, without(manifests, name));
+      if (left.length > 0) {
+        throw new Fault('in_use', `${joinBounded(left)} imports what ${name} exports; remove that first`, {
+          field: 'name',
+        });
+      }
+      const version = capsule?.manifest.version ?? '?';
+      await audit.accepted(
+        'capsule.remove',
+        `${name}@${version}`,
+        `module ${capsule?.hash ?? 'unknown'}, by ${client}`,
+      );
+      await removeRecord(store.place, principal, name);
+      await runner.remove(name);
+      audit.settled('capsule.remove', `${name}@${version}`, null);
+      this.#parts.onChanged();
+      return { name, version };
+    });
+  }
+
+  /** Modules that nothing refers to; removed unless `dryRun`. */
+  collectGarbage(dryRun: boolean, client: string): Promise<GcResult> {
+    return this.#alone(async () => {
+      const { store, runner, audit } = this.#parts;
+      const { unused, kept } = await findUnusedBlobs(store.place, runner.hashesInUse());
+      if (!dryRun && unused.length > 0) {
+        await audit.accepted('capsule.gc', `${unused.length} modules`, `by ${client}`);
+        await removeBlobs(store.place, unused);
+        audit.settled('capsule.gc', `${unused.length} modules`, null);
+      }
+      return { dryRun, blobs: unused.map(({ file, bytes }) => ({ file, bytes })), keptBlobs: kept };
+    });
+  }
+
+  async #prepare(offer: Offer): Promise<Prepared> {
+    const { store, principal, reserved } = this.#parts;
+    if (offer.source === BUILTIN_SOURCE) {
+      throw new Fault('invalid_argument', `source: "${BUILTIN_SOURCE}" is kept for capsules of the system`, {
+        field: 'source',
+      });
+    }
+    const examined = await store.examine({ manifestText: offer.manifest, wasm: offer.wasm });
+    const { capsules } = await store.listInstalled(principal);
+    const installed = capsules.map(({ manifest }) => manifest);
+    const others = without(installed, examined.manifest.name);
+    const present = capsules.find(({ name }) => name === examined.manifest.name);
+    const facts = describeCapsule(examined, {
+      source: offer.source,
+      tier: this.tierOf(examined.manifest.name, examined.code?.hash ?? null),
+      // A capsule may import what it exports itself.
+      installed: [...others, examined.manifest],
+    });
+    const before = present === undefined ? null : await this.#describePresent(present, installed);
+    const plan = makePlan({
+      facts,
+      before,
+      manifest: examined.manifest,
+      installed,
+      reserved,
+      allowDowngrade: offer.allowDowngrade,
+    });
+    return { plan, isInstalled: before !== null };
+  }
+
+  /** From its record alone: what it may do is all in the manifest. */
+  async #describePresent(present: InstalledCapsule, installed: readonly CapsuleManifest[]): Promise<CapsuleFacts> {
+    const { store, principal } = this.#parts;
+    const { name, manifest, meta, hash } = present;
+    const manifestText = await store.place.insideCapsule(principal, name, false, async (at) =>
+      (await at.readFile(MANIFEST_FILE, Number.MAX_SAFE_INTEGER)).toString('utf8'),
+    );
+    const examined = { manifest, manifestText, manifestHash: meta.manifest_hash ?? '', code: null };
+    const source = meta.source ?? 'unknown';
+    return { ...describeCapsule(examined, { source, tier: this.tierOf(name, hash), installed }), hash };
+  }
+
+  tierOf(name: string, hash: string | null): CapsuleFacts['tier'] {
+    if (hash === null) return { tier: null, why: 'there is no code to run' };
+    try {
+      const tier = this.#parts.runner.tierOf(name, hash);
+      const why =
+        tier === 'jail' ? 'everything that did not ship with the system' : 'the weaker tier is accepted for it';
+      return { tier, why };
+    } catch (thrown) {
+      return { tier: null, why: asFault(thrown).message };
+    }
+  }
+
+  /** Writes the record, runs the hook, starts. Whatever fails, what stood there before stands there again. */
+  async #change(offer: Offer, plan: CapsulePlan): Promise<string | null> {
+    const { store, principal, runner } = this.#parts;
+    const change = await RecordChange.begin(store.place, principal, plan.name);
+    let started = false;
+    try {
+      await store.installCapsule({
+        principal,
+        manifestText: offer.manifest,
+        wasm: offer.wasm,
+        source: offer.source,
+      });
+      await this.#runHook(plan);
+      const waits = await this.#findWait(plan.name);
+      if (waits === null) await runner.replace(plan.name);
+      started = waits === null;
+      await change.keep();
+      return waits;
+    } catch (thrown) {
+      await change.undo();
+      if (started) await (plan.previous === null ? runner.remove(plan.name) : runner.replace(plan.name));
+      throw thrown;
+    }
+  }
+
+  async #runHook({ name, hooks, kind, previous }: CapsulePlan): Promise<void> {
+    const { lifecycle, principal } = this.#parts;
+    const hook = previous === null ? 'install' : 'upgrade';
+    if (kind === 'reinstall' || !hooks.includes(hook)) return;
+    if (lifecycle === null) throw new Fault('not_served', `${name} has an ${hook} hook; ${LIFECYCLE_REFUSED}`);
+    const previousVersion = previous?.version ?? null;
+    const outcome = await lifecycle({ principal, capsule: name, kind: hook, previousVersion });
+    if (outcome.kind === 'failed') throw outcome.fault;
+    if (outcome.returnCode === 0) return;
+    const said = outcome.error === '' ? '' : `: ${outcome.error.slice(0, 512)}`;
+    throw new Fault('crashed', `the ${hook} hook of ${name} failed with code ${outcome.returnCode}${said}`);
+  }
+
+  /** Why it cannot be started now although it is installed, or null. */
+  async #findWait(name: string): Promise<string | null> {
+    const { store, principal, runner } = this.#parts;
+    const { capsules } = await store.listInstalled(principal);
+    if (capsules.find((one) => one.name === name)?.hash === null) return 'it has no code to run';
+    if (runner.isDisabled(name)) return 'it is disabled in etc/config.toml (capsules.disabled)';
+    const { problems } = orderCapsules(capsules.map(({ manifest }) => manifest));
+    return problems.find(({ field }) => field === name)?.message ?? null;
+  }
+
+  /** Capsules of the system stay: whoever replaced one by hand may still take that back. */
+  #requireOwn(name: string, capsule: InstalledCapsule | undefined): void {
+    if (!this.#parts.reserved.has(name)) return;
+    if (capsule !== undefined && capsule.meta.source !== BUILTIN_SOURCE) return;
+    const instead = `to keep it from running, name it in capsules.disabled in etc/config.toml`;
+    throw new Fault('not_supported', `${name} comes with the system and cannot be removed; ${instead}`, {
+      field: 'name',
+    });
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(work, work);
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+}
+
+function refuse({ refusal, name }: CapsulePlan): void {
+  if (refusal === null) return;
+  const code = isFaultCode(refusal.code) ? refusal.code : 'internal';
+  throw new Fault(code, refusal.message, { field: name });
+}
+
+/** A query may hold a key; the log keeps nothing that could. */
+function withoutQuery(source: string): string {
+  return source.replace(/\?[^#]*/, '?…');
+}
