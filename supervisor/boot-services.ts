@@ -3,6 +3,7 @@ import type { BusPort } from './bus-port.js';
 import type { Config } from './config.js';
 import type { KernelFiles } from './files-service.js';
 import type { Home } from './home.js';
+import { HostProcesses } from './host-process/service.js';
 import type { LogBook } from './log-book.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { HostTools } from './proc/host-tools.js';
@@ -44,10 +45,11 @@ export interface KernelServices {
 /** Makes the services behind the host calls. Each line of `owners` and `closing` is one thing that must not outlive its owner. */
 export function openServices(parts: ServiceParts): KernelServices {
   const { files, bus, people, store } = parts;
-  const owners: readonly InstanceOwner[] = [];
-  const closing: readonly (() => Promise<void> | void)[] = [];
+  const processes = openProcesses(parts);
+  const owners: readonly InstanceOwner[] = [processes];
+  const closing: readonly (() => Promise<void> | void)[] = [() => processes.close()];
   return {
-    handlers: makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people }),
+    handlers: makeHandlers({ files, bus, hooks: bus, kv: new KvStore(store), people, processes }),
     release: (sourceId) => {
       for (const owner of owners) owner.release(sourceId);
     },
@@ -55,4 +57,17 @@ export function openServices(parts: ServiceParts): KernelServices {
       for (const close of closing) await close();
     },
   };
+}
+
+function openProcesses({ home, config, tools, files, logs, bus, onFault }: ServiceParts): HostProcesses {
+  const processes = new HostProcesses({
+    home: home.root,
+    tools,
+    network: config.process.network,
+    openPlace: (actor) => files.openCommandPlace(actor),
+    log: (capsule, level, message) => logs.write(capsule, level, message),
+    onFault,
+  });
+  bus.listen('tool.v1.request.cancel', (payload, { session }) => processes.cancelCalls(payload, session));
+  return processes;
 }

@@ -25,6 +25,8 @@ export interface Config {
   readonly policy: PolicyConfig;
   /** Capsules that may run in tier `process` where the jail cannot be had. */
   readonly tiers: { readonly acceptWeaker: readonly string[] };
+  /** Capsules whose commands may use the network. */
+  readonly process: { readonly network: readonly string[] };
   readonly capsules: { readonly disabled: readonly string[] };
   readonly log: { readonly level: LogLevel };
   readonly tokens: { readonly required: boolean };
@@ -76,6 +78,7 @@ const schema = section({
       .default(LIMITS.workerFrameBytesMax),
   }),
   tiers: section({ accept_weaker: list(capsuleName, 'capsule names') }),
+  process: section({ network: list(capsuleName, 'capsule names') }),
   capsules: section({ disabled: list(capsuleName, 'capsule names') }),
   log: section({ level: oneOf(LOG_LEVELS).default('info') }),
   tokens: section({ required: z.boolean(expected('true or false')).default(false) }),
@@ -100,7 +103,7 @@ export function parseConfig(text: string): Config {
   }
   const parsed = schema.safeParse(tree);
   if (!parsed.success) throw faultOf(parsed.error.issues[0]!, text);
-  const { approval, policy, tiers, capsules, log, tokens, budget } = parsed.data;
+  const { approval, policy, tiers, process, capsules, log, tokens, budget } = parsed.data;
   return deepFreeze({
     approval,
     policy: {
@@ -110,6 +113,7 @@ export function parseConfig(text: string): Config {
       argumentBytesMax: policy.argument_bytes_max,
     },
     tiers: { acceptWeaker: tiers.accept_weaker },
+    process,
     capsules,
     log,
     tokens,

@@ -3,6 +3,7 @@ import type { SyscallHandler } from './handler.js';
 import { type BusService, type HookService, makeIpcHandlers } from './ipc.js';
 import { type KvService, makeKvHandlers } from './kv.js';
 import { type AskService, makePeopleHandlers } from './people.js';
+import { makeProcessHandlers, type ProcessService } from './process.js';
 
 export interface Services {
   readonly files: FilesService;
@@ -10,6 +11,7 @@ export interface Services {
   readonly hooks: HookService;
   readonly kv: KvService;
   readonly people: AskService;
+  readonly processes: ProcessService;
 }
 
 /** Every call that crosses to the supervisor, by name. A test compares it with the rows of the table that say they are served. */
@@ -19,5 +21,6 @@ export function makeHandlers(services: Services): Readonly<Record<string, Syscal
     ...makeIpcHandlers(services.bus, services.hooks),
     ...makeKvHandlers(services.kv),
     ...makePeopleHandlers(services.people),
+    ...makeProcessHandlers(services.processes),
   } as unknown as Readonly<Record<string, SyscallHandler<never>>>;
 }
