@@ -72,6 +72,11 @@ export class Command {
     this.ended = this.#live();
   }
 
+  /** Whether a control group bounds its processes. */
+  get hasTasksGroup(): boolean {
+    return this.#tasks !== null;
+  }
+
   /** SIGINT to the command and all it started. */
   interrupt(): void {
     this.#init?.signal('SIGINT');

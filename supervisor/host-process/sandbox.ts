@@ -23,13 +23,14 @@ export const BELOW_FD = 5;
 /**
  * Runs in a mount namespace of its own and makes the view there; constant text, every value is an argument. The two layers
  * are mounted by path, so each is compared with the directory that the supervisor holds open. The overlay's options name
- * directories relative to here: no path is glued into them. When the command has ended, the view stays until the
+ * directories relative to here: no path is glued into them. Root owns the machine's device nodes in every namespace, so it
+ * gets them from a mount that lets them be used and not be changed. When the command has ended, the view stays until the
  * supervisor has looked at it and closes the channel.
  */
 const VIEW_SCRIPT = `
 set -eu
-workspace=$1 layer=$2 below=$3
-shift 3
+workspace=$1 layer=$2 below=$3 uid=$4
+shift 4
 read -r go <&3
 [ "$go" = go ]
 cd -- "$layer"
@@ -38,9 +39,14 @@ mount --bind -- "$below" below
 [ lower -ef /proc/self/fd/4 ] || exit 70
 [ below -ef /proc/self/fd/5 ] || exit 70
 exec 4<&- 5<&-
+if [ "$uid" = 0 ]; then
+  mount --bind /dev /dev
+  mount -o remount,bind,ro /dev
+fi
 mount -i -t overlay -o lowerdir=below:lower,upperdir=upper,workdir=work,userxattr -- astrid "$workspace"
 cd -- "$workspace"
 echo mounted >&3
+unset PWD OLDPWD
 code=0
 "$@" || code=$?
 echo "ended $code" >&3
@@ -145,6 +151,7 @@ export function commandLine(tools: SandboxTools, paths: ViewPaths, spec: Sandbox
     ...['unshare', ...(root ? [] : ['--user', '--map-root-user']), '--mount', '--propagation', 'private', '--'],
     ...[tools.setpriv, '--pdeathsig', 'KILL', '--'],
     ...['/bin/sh', '-c', VIEW_SCRIPT, 'astrid-view', paths.workspace, paths.layer, paths.below],
+    String(spec.uid),
     ...[tools.prlimit, ...Object.entries(RLIMITS).map(([name, value]) => `--${name}=${value}:${value}`), '--'],
     ...[tools.bwrap, ...sandboxArguments(spec), '--', ...argv],
   ];
@@ -152,6 +159,7 @@ export function commandLine(tools: SandboxTools, paths: ViewPaths, spec: Sandbox
 
 export function sandboxArguments(spec: SandboxSpec): string[] {
   const { workspace } = spec;
+  const readOnly = (...paths: readonly string[]) => paths.flatMap((path) => ['--remount-ro', path]);
   const tmpfs = (path: string) => ['--size', String(LIMITS.processTmpBytesMax), '--tmpfs', path];
   const system = [...spec.systemDirs].flatMap(([path, target]) =>
     target === null ? ['--ro-bind', path, path] : ['--symlink', target, path],
@@ -163,7 +171,10 @@ export function sandboxArguments(spec: SandboxSpec): string[] {
     ...Object.entries(INNER_ENV).flatMap(([name, value]) => ['--setenv', name, value]),
     ...system,
     ...ETC.flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
-    ...['--proc', '/proc', '--dev', '/dev', ...tmpfs('/dev/shm'), '--remount-ro', '/dev', ...tmpfs('/tmp')],
-    ...['--bind', workspace, workspace, '--chdir', workspace, '--remount-ro', '/'],
+    // Root is root to the files of /proc/sys, whatever namespace it is in.
+    ...['--proc', '/proc', ...readOnly('/proc')],
+    ...['--dev', '/dev', ...tmpfs('/dev/shm'), ...readOnly('/dev')],
+    ...tmpfs('/tmp'),
+    ...['--bind', workspace, workspace, '--chdir', workspace, ...readOnly('/')],
   ];
 }

@@ -81,6 +81,9 @@ interface Instance {
 
 const CANCELLED: Output = { stdout: '', stderr: 'process cancelled', exitCode: -1 };
 
+/** The kernel does not hold root to RLIMIT_NPROC. */
+const UNBOUNDED = 'as root and without a control group, the number of processes of a command is not bounded';
+
 /** The commands of all capsules, by the instance that started them: they never outlive it. */
 export class HostProcesses {
   readonly #parts: HostProcessParts;
@@ -260,7 +263,7 @@ export class HostProcesses {
         uid: process.getuid?.() ?? 0,
         gid: process.getgid?.() ?? 0,
       };
-      return new Command({
+      const command = new Command({
         commandLine: commandLine(tools, { workspace, layer: layer.dir, below }, spec, argv),
         lowerFd,
         belowFd,
@@ -268,6 +271,8 @@ export class HostProcesses {
         stdout: (chunk) => stdout.write(chunk),
         stderr: (chunk) => stderr.write(chunk),
       });
+      if (spec.uid === 0 && !command.hasTasksGroup) this.#parts.log(capsule, 'warn', UNBOUNDED);
+      return command;
     } catch (error) {
       await layer.remove();
       throw error;

@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Services own one resource each and do not know each other; `boot` and the files beside it wire them. */
-const SERVICES = ['vfs', 'storage', 'capsule', 'auditor', 'gate', 'proc', 'pool', 'syscalls', 'control'];
+const SERVICES = ['vfs', 'storage', 'capsule', 'auditor', 'gate', 'proc', 'pool', 'syscalls', 'control', 'host-process'];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
   // A handler shapes what its service answers; the mount interface and the path type are that service's face.
@@ -63,6 +63,7 @@ test('children are started in the files that own starting, and environment is re
     spawners.map(({ path }) => path).sort(),
     [
       'supervisor/auditor/spawn.ts',
+      'supervisor/host-process/started-view.ts',
       'supervisor/proc/host-tools.ts',
       'supervisor/proc/spawn.ts',
       'supervisor/vfs/whiteout.ts',
