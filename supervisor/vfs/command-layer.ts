@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, rmdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Fault } from '../../abi/errno.js';
 import { type Adopted, adoptLayer } from './adopt.js';
 import { errnoOf } from './errno-fault.js';
 import { withHandles } from './handle-scope.js';
@@ -8,12 +9,14 @@ import { type HeldEntry, openRoot } from './held-dir.js';
 import type { Overlay } from './overlay.js';
 import { PATH_SEGMENTS_MAX } from './path.js';
 import { ENTRY_BYTES } from './quota.js';
+import { emptyDirectory } from './remove-tree.js';
 
 /** Where layers of commands are, beside the session's own. */
 export const COMMANDS_DIR = 'commands';
 const MARKER = 'since';
 /** The unit of st_blocks (stat(2)): a sparse file takes what it has, not what it claims. */
 const BLOCK_BYTES = 512;
+const OWNER_ALL = 0o700;
 /** File systems stamp changes with a clock that moves every few milliseconds; this is how often we look whether it has. */
 const TICK_MS = 1;
 
@@ -87,7 +90,8 @@ export class CommandLayer {
   }
 
   async remove(): Promise<void> {
-    await removeLayer(this.dir);
+    await emptyDirectory(this.dir);
+    await rmdir(this.dir);
   }
 
   /** Takes over what commands wrote that a killed supervisor left running. They are dead: they die with it. */
@@ -95,7 +99,12 @@ export class CommandLayer {
     const parent = join(stateDir, COMMANDS_DIR);
     for (const name of await namesIn(parent)) {
       const layer = new CommandLayer(join(parent, name), overlay);
-      if ((await namesIn(layer.dir)).includes(MARKER)) await layer.adopt(null);
+      try {
+        if ((await namesIn(layer.dir)).includes(MARKER)) await layer.adopt(null);
+      } catch (error) {
+        // More than may be stored: what fitted is there, and the session must open all the same.
+        if (!(error instanceof Fault && error.code === 'quota_exceeded')) throw error;
+      }
       await layer.remove();
     }
   }
@@ -105,6 +114,8 @@ export class CommandLayer {
 async function measureTree(directory: HeldEntry, depth: number): Promise<number> {
   let bytes = 0;
   try {
+    // Whoever locks a directory against itself would hide what it holds.
+    if (!isOpen(directory)) await directory.setMode((Number(directory.stat.mode) & 0o777) | OWNER_ALL);
     for (const row of await directory.list()) {
       bytes += ENTRY_BYTES;
       if (row.kind !== 'file' && row.kind !== 'directory') continue;
@@ -121,10 +132,8 @@ async function measureTree(directory: HeldEntry, depth: number): Promise<number>
   return bytes;
 }
 
-/** The kernel's own directory in `work` has no permissions at all. */
-async function removeLayer(dir: string): Promise<void> {
-  await chmod(join(dir, 'work/work'), 0o700).catch(ignoreMissing);
-  await rm(dir, { recursive: true, force: true });
+function isOpen({ stat }: HeldEntry): boolean {
+  return (Number(stat.mode) & OWNER_ALL) === OWNER_ALL;
 }
 
 async function namesIn(dir: string): Promise<string[]> {

@@ -70,9 +70,11 @@ test('bytes that are no UTF-8 come as replacement characters', { skip }, async (
 
 test('what fills /tmp or shared memory meets its bound, and nothing of it is kept', { skip }, async (t) => {
   const bench = await makeBench(t);
-  const { stderr } = await bench.sh('head -c 400000000 /dev/zero > /tmp/x; head -c 400000000 /dev/zero > /dev/shm/x');
+  const { stderr } = await bench.sh(
+    'head -c 400000000 /dev/zero > /tmp/filler; head -c 400000000 /dev/zero > /dev/shm/filler',
+  );
   t.match(stderr, /No space left/);
-  t.equal((await bench.sh('ls /tmp /dev/shm | grep x')).stdout, '');
+  t.equal((await bench.sh('ls /tmp /dev/shm | grep filler')).stdout, '');
   t.same(await changesOf(bench), {});
 });
 
@@ -88,4 +90,12 @@ test('the ninth background command is refused, and an id of another instance is 
   t.throws(() => bench.processes.read(ids[0] ?? 0, callerOf()), { code: 'not_found' });
   const next = await bench.start('sleep', '60');
   t.ok(next > Math.max(...ids), 'ids are never used again');
+});
+
+test('a tree too deep for any path, locked and crowded, is refused and leaves nothing behind', { skip }, async (t) => {
+  const bench = await makeBench(t);
+  const name = 'd'.repeat(20);
+  const script = `i=0; while [ $i -lt 150 ]; do mkdir ${name}; cd ${name}; echo x > f; i=$((i+1)); done; chmod 000 . ; exit 0`;
+  t.equal(await bench.fate('sh', '-c', script), 'quota_exceeded');
+  t.same(await changesOf(bench), {});
 });

@@ -1,6 +1,6 @@
-import { createServer } from 'node:net';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { changesOf, makeBench } from '../host-process/kit.js';
@@ -10,7 +10,7 @@ const skip = await jailMissing();
 
 test('shell operators in arguments, given to a command, are plain text', { skip }, async (t) => {
   const bench = await makeBench(t);
-  const words = ['; touch x', '&& touch x', '| touch x', '$(touch x)', '`touch x`', '> x', "' \" \\ \n", '--', '*'];
+  const words = ['; touch x', '&& touch x', '| touch x', '$(touch x)', '`touch x`', '> x', '\' " \\ \n', '--', '*'];
   t.same((await bench.run('printf', '%s|', ...words)).stdout, words.map((word) => `${word}|`).join(''));
   t.same(await changesOf(bench), {});
 });
@@ -19,7 +19,18 @@ test('a command that climbs or follows a link out of the workspace finds nothing
   const bench = await makeBench(t, { a: '1' });
   writeFileSync(join(bench.workspace, '../secret'), 'SECRET');
   symlinkSync(join(bench.workspace, '../secret'), join(bench.workspace, 'link'));
-  for (const path of ['../secret', 'link', '../../../../../../etc/shadow', '/etc/shadow', '/root', '/home', '/run', '/var', '/sys', '/boot'])
+  for (const path of [
+    '../secret',
+    'link',
+    '../../../../../../etc/shadow',
+    '/etc/shadow',
+    '/root',
+    '/home',
+    '/run',
+    '/var',
+    '/sys',
+    '/boot',
+  ])
     t.not((await bench.run('ls', '-d', path === 'link' ? 'link/' : path)).exitCode, 0, path);
   t.not((await bench.run('cat', 'link')).exitCode, 0, 'link');
   await bench.sh('echo x > ../escaped; echo x > link; echo x > ../secret');
@@ -41,13 +52,19 @@ test('the home of the system, its token, socket and other overlays are nowhere i
 
 test('a workspace that holds the home of the system is refused to commands', { skip }, async (t) => {
   const bench = await makeBench(t);
-  const above = await makeBench(t, {}, { home: join(bench.workspace, '.astrid'), openPlace: (actor) => bench.files.openCommandPlace(actor) });
+  const above = await makeBench(
+    t,
+    {},
+    { home: join(bench.workspace, '.astrid'), openPlace: (actor) => bench.files.openCommandPlace(actor) },
+  );
   t.equal(await above.fate('true'), 'not_supported');
   const own = await makeBench(t, {}, { home: '/usr/lib/astrid' });
   t.equal(await own.fate('true'), 'not_supported', 'a home among the programs');
 });
 
-test('a command without the grant reaches no network, no abstract socket and no socket of the host', { skip }, async (t) => {
+test('a command without the grant reaches no network, no abstract socket and no socket of the host', {
+  skip,
+}, async (t) => {
   const bench = await makeBench(t);
   const tcp = createServer().listen(0, '127.0.0.1');
   const abstract = createServer().listen('\0astrid-attack');
@@ -84,7 +101,10 @@ test('a command inherits no environment and no descriptor but its three', { skip
   const leak = makeLeak(leaky);
   t.teardown(() => leak.close());
   const { stdout } = await bench.sh('env; for f in /proc/self/fd/*; do readlink $f; done; cat <&9 2>/dev/null; true');
-  const names = stdout.split('\n').filter((line) => line.includes('=')).map((line) => line.split('=')[0]);
+  const names = stdout
+    .split('\n')
+    .filter((line) => line.includes('='))
+    .map((line) => line.split('=')[0]);
   t.same(names.sort(), ['HOME', 'LANG', 'OLDPWD', 'PATH', 'PWD', 'TERM'].filter((name) => names.includes(name)).sort());
   t.notMatch(stdout, /SECRET|state\.db|DATABASE|var\/overlay|system\.sock/);
 });
@@ -109,4 +129,3 @@ test('a command cannot mount, make namespaces, devices or whiteouts', { skip }, 
   t.not((await bench.sh('echo x > /x; echo x > /etc/x; echo x > /dev/x')).exitCode, 0);
   t.same(await changesOf(bench), {});
 });
-

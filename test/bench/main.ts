@@ -3,6 +3,7 @@ import { jailMissing } from '../kit/worker-bench.js';
 import { type Figure, formatTable } from './figures.js';
 import { measureHostCalls, measurePingPong, measureProcessSend, measureRunInWorker } from './host-calls.js';
 import { measureAudit, measureBoot, measureRouter, measureStart } from './kernel.js';
+import { measureSpawn } from './spawn.js';
 
 type Group = () => Promise<Figure[]>;
 
@@ -18,6 +19,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   start: async () => [await measureStart('process'), ...((await jailMissing()) ? [] : [await measureStart('jail')])],
   audit: measureAudit,
   boot: measureBoot,
+  spawn: async () => ((await jailMissing()) ? [] : measureSpawn()),
 };
 
 /** The ratios that the aims are about, from the same run. */

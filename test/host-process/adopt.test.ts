@@ -21,7 +21,13 @@ async function read(bench: Bench, path: string): Promise<string> {
 test('a directory, deleted and made again by a command, does not bring its old entries back', { skip }, async (t) => {
   const bench = await makeBench(t, { 'd/old': '1', 'd/deep/older': '2', 'd/same': '3' });
   await bench.sh('rm -r d; mkdir d; echo new > d/new; echo again > d/same');
-  t.same(await changesOf(bench), { 'd/deep': 'deleted', 'd/deep/older': 'deleted', 'd/new': 'added', 'd/old': 'deleted', 'd/same': 'modified' });
+  t.same(await changesOf(bench), {
+    'd/deep': 'deleted',
+    'd/deep/older': 'deleted',
+    'd/new': 'added',
+    'd/old': 'deleted',
+    'd/same': 'modified',
+  });
   t.equal((await bench.sh('ls d')).stdout, 'new\nsame\n');
   await rollback(bench, ['d/old']);
   t.equal((await bench.sh('ls d')).stdout, 'new\nold\nsame\n', 'no hidden mark is left for the kernel');
@@ -39,7 +45,9 @@ test('files become directories and the other way round, as the command left them
   t.same(readdirSync(join(bench.workspace, 'a')), ['in']);
 });
 
-test('a workspace file that somebody changed while a command changed it, is a conflict at commit', { skip }, async (t) => {
+test('a workspace file that somebody changed while a command changed it, is a conflict at commit', {
+  skip,
+}, async (t) => {
   const bench = await makeBench(t, { a: '1', b: '1', go: '' });
   const id = await bench.start('sh', '-c', 'echo ready; echo mine > a; rm b; sleep 60');
   await until('it wrote', () => bench.processes.read(id, callerOf()).stdout.includes('ready'));
@@ -65,7 +73,9 @@ test('what the session itself wrote while a command ran stays, and the log says 
 
 test('pipes and sockets of a command are left out, its links are kept and never followed', { skip }, async (t) => {
   const bench = await makeBench(t, { a: '1' });
-  await bench.sh('mkfifo pipe; ln -s /etc/passwd out; ln -s a in; ln a hard; chmod 000 hard; mkdir shut; echo x > shut/x; chmod 000 shut');
+  await bench.sh(
+    'mkfifo pipe; ln -s /etc/passwd out; ln -s a in; ln a hard; chmod 000 hard; mkdir shut; echo x > shut/x; chmod 000 shut',
+  );
   t.same(await changesOf(bench), { hard: 'added', in: 'added', out: 'added', shut: 'directory', 'shut/x': 'added' });
   await t.rejects(read(bench, 'out'), { code: 'not_supported' });
   t.equal((await bench.run('readlink', 'in')).stdout, 'a\n', 'the next command has the link');
@@ -74,11 +84,20 @@ test('pipes and sockets of a command are left out, its links are kept and never 
 
 test('a command that writes more than may be stored, fails, and nothing of it is kept', { skip }, async (t) => {
   const bench = await makeBench(t, { a: '1' });
-  t.equal(await bench.fate('sh', '-c', 'for i in 1 2 3; do head -c 500000000 /dev/zero > f$i || exit 9; done; echo more >> a'), 'quota_exceeded');
+  t.equal(
+    await bench.fate(
+      'sh',
+      '-c',
+      'for i in 1 2 3; do head -c 500000000 /dev/zero > f$i || exit 9; done; echo more >> a',
+    ),
+    'quota_exceeded',
+  );
   t.same(await changesOf(bench), {});
 });
 
-test('what a command wrote whose supervisor was killed, is there when the session is opened again', { skip }, async (t) => {
+test('what a command wrote whose supervisor was killed, is there when the session is opened again', {
+  skip,
+}, async (t) => {
   const { CommandLayer } = await import('../../supervisor/vfs/command-layer.js');
   const { openSession } = await import('../vfs/session-fixture.js');
   const { diffOverlay } = await import('../../supervisor/vfs/diff.js');
@@ -88,7 +107,10 @@ test('what a command wrote whose supervisor was killed, is there when the sessio
   writeFileSync(join(layer.dir, 'upper/new'), 'left behind');
   chmodSync(join(layer.dir, 'upper/new'), 0o644);
   await CommandLayer.recover(options.stateDir, files.overlay);
-  t.same((await diffOverlay(files.overlay)).map(({ path }) => path), ['new']);
+  t.same(
+    (await diffOverlay(files.overlay)).map(({ path }) => path),
+    ['new'],
+  );
   t.same(readdirSync(join(options.stateDir, 'commands')), []);
 });
 

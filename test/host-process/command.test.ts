@@ -3,8 +3,8 @@ import { test } from 'tap';
 import { asFault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { commandCovered, parseCommand, quoteCommand } from '../../supervisor/syscalls/command.js';
-import { makeProcessHandlers, type ProcessService } from '../../supervisor/syscalls/process.js';
 import type { CallContext } from '../../supervisor/syscalls/handler.js';
+import { makeProcessHandlers, type ProcessService } from '../../supervisor/syscalls/process.js';
 
 const handlers = makeProcessHandlers({ mayUseNetwork: () => false } as unknown as ProcessService);
 const spawn = handlers.astrid_spawn_host;
@@ -53,11 +53,15 @@ test('an entry of the manifest covers its own words and more arguments, and noth
 test('coverage is word by word, whatever the words hold', (t) => {
   const word = fc.stringMatching(/^[a-z;&|$ ]{1,4}$/);
   fc.assert(
-    fc.property(fc.array(word, { minLength: 1, maxLength: 3 }), fc.array(word, { minLength: 1, maxLength: 4 }), (entry, argv) => {
-      const words = entry.join(' ').split(' ').filter(Boolean);
-      const naive = words.length > 0 && JSON.stringify(argv.slice(0, words.length)) === JSON.stringify(words);
-      return commandCovered([entry.join(' ')], argv) === naive;
-    }),
+    fc.property(
+      fc.array(word, { minLength: 1, maxLength: 3 }),
+      fc.array(word, { minLength: 1, maxLength: 4 }),
+      (entry, argv) => {
+        const words = entry.join(' ').split(' ').filter(Boolean);
+        const naive = words.length > 0 && JSON.stringify(argv.slice(0, words.length)) === JSON.stringify(words);
+        return commandCovered([entry.join(' ')], argv) === naive;
+      },
+    ),
   );
   t.end();
 });
@@ -72,8 +76,34 @@ test('two different commands never read alike in the log', (t) => {
 });
 
 test('a program text with anything of a shell in it is refused, and so is a relative path', (t) => {
-  for (const cmd of ['a;b', 'a|b', 'a&&b', '$(a)', '`a`', 'a>b', 'a "b"', "a 'b'", 'a\nb', 'a\\b', 'a*', '', ' ', './a', '../a', 'a/b', '/a/../b', '/a//b', '-x', '~/a', 'a\0'])
-    t.equal(codeOf(() => parseCommand(cmd, [])), 'invalid_argument', JSON.stringify(cmd));
+  for (const cmd of [
+    'a;b',
+    'a|b',
+    'a&&b',
+    '$(a)',
+    '`a`',
+    'a>b',
+    'a "b"',
+    "a 'b'",
+    'a\nb',
+    'a\\b',
+    'a*',
+    '',
+    ' ',
+    './a',
+    '../a',
+    'a/b',
+    '/a/../b',
+    '/a//b',
+    '-x',
+    '~/a',
+    'a\0',
+  ])
+    t.equal(
+      codeOf(() => parseCommand(cmd, [])),
+      'invalid_argument',
+      JSON.stringify(cmd),
+    );
   t.same(parseCommand('git  status ', ['; x', '']), ['git', 'status', '; x', '']);
   t.end();
 });
@@ -89,13 +119,22 @@ test('a request is decoded with escapes, and each malformed one names its field'
     }
   };
   t.equal(fields({ cmd: 'a' }), 'ok');
-  for (const value of [null, 1, 'a', [], {}, { cmd: 1 }, { cmd: ['a'] }]) t.equal(fields(value), 'invalid_argument cmd');
+  for (const value of [null, 1, 'a', [], {}, { cmd: 1 }, { cmd: ['a'] }])
+    t.equal(fields(value), 'invalid_argument cmd');
   for (const args of ['a', 1, [1], [null], {}, ['a\0b']]) t.equal(fields({ cmd: 'a', args }), 'invalid_argument args');
   t.equal(fields({ cmd: 'a', args: ['x'.repeat(LIMITS.processCommandBytesMax - 3)] }), 'ok', 'at the limit');
   t.equal(fields({ cmd: 'a', args: ['x'.repeat(LIMITS.processCommandBytesMax - 2)] }), 'too_large args', 'one past it');
-  for (const text of ['', '{', '\xff']) t.equal(codeOf(() => spawn.decode([Buffer.from(text, 'latin1')])), 'invalid_argument');
+  for (const text of ['', '{', '\xff'])
+    t.equal(
+      codeOf(() => spawn.decode([Buffer.from(text, 'latin1')])),
+      'invalid_argument',
+    );
   const { decode } = handlers.astrid_kill_process_host;
-  for (const id of [-1, 1.5, '1', null, 2 ** 53]) t.equal(codeOf(() => decode([Buffer.from(JSON.stringify({ id }))])), 'invalid_argument');
+  for (const id of [-1, 1.5, '1', null, 2 ** 53])
+    t.equal(
+      codeOf(() => decode([Buffer.from(JSON.stringify({ id }))])),
+      'invalid_argument',
+    );
   t.same(decode([Buffer.from('{"id":7}')]), { id: 7 });
   t.end();
 });
@@ -116,6 +155,9 @@ test('what a person is asked shows every word apart, the directory and the netwo
 
 test('install and upgrade run no command', (t) => {
   for (const phase of ['install', 'upgrade'] as const)
-    t.equal(codeOf(() => spawn.run(requestOf({ cmd: 'ls' }), contextOf(['ls'], phase))), 'policy_denied');
+    t.equal(
+      codeOf(() => spawn.run(requestOf({ cmd: 'ls' }), contextOf(['ls'], phase))),
+      'policy_denied',
+    );
   t.end();
 });

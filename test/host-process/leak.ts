@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module';
 import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
 /** Opens a file the way the state database's library does: a child would inherit it. */
 export function makeLeak(path: string): { close(): Promise<void> } {

@@ -12,7 +12,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Services own one resource each and do not know each other; `boot` and the files beside it wire them. */
-const SERVICES = ['vfs', 'storage', 'capsule', 'auditor', 'gate', 'proc', 'pool', 'syscalls', 'control', 'host-process'];
+const SERVICES = [
+  'vfs',
+  'storage',
+  'capsule',
+  'auditor',
+  'gate',
+  'proc',
+  'pool',
+  'syscalls',
+  'control',
+  'host-process',
+];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
   // A handler shapes what its service answers; the mount interface and the path type are that service's face.
