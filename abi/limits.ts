@@ -81,6 +81,22 @@ export const LIMITS = {
   fetchIdleMs: 20_000,
   fetchRedirectsMax: 5,
   controlRequestBytesMax: 34 * MIB,
+  // commands (ABI reference 2.9)
+  processCaptureBytesMax: 2 * MIB,
+  processRingBytesMax: 1 * MIB,
+  processOutputBytesPerSecondMax: 64 * MIB,
+  processCommandBytesMax: 128 * KIB,
+  processesPerInstanceMax: 8,
+  processTasksMax: 256,
+  processOpenFilesMax: 1024,
+  processCpuSecondsMax: 3600,
+  processDataBytesMax: 4096 * MIB,
+  processFileBytesMax: 1024 * MIB,
+  processTmpBytesMax: 256 * MIB,
+  processDiskReserveBytes: 256 * MIB,
+  processDiskSampleMs: 1_000,
+  processCancelGraceMs: 2_000,
+  processEndWaitMs: 5_000,
   // time
   invocationWallMs: 5 * 60_000,
   readyWaitMs: 5_000,
@@ -147,6 +163,10 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
   need(limits.httpReplyBytesMax < limits.controlFrameBytesMax, 'a response must fit a frame to a worker');
   need(limits.httpReplyBytesMax < limits.hostBlockBytesMax, 'a response must fit the memory of a guest');
   need(limits.httpChunkBytesMax < limits.workerFrameBytesMax, 'a chunk must fit a frame');
+  need(
+    2 * 6 * Math.max(limits.processCaptureBytesMax, limits.processRingBytesMax) < limits.controlFrameBytesMax,
+    'two streams of output, every byte escaped, must fit a frame to a worker',
+  );
   need(limits.restartBackoffMs < limits.restartBackoffMsMax, 'backoff must be able to grow');
   return broken;
 }

@@ -3,6 +3,7 @@ import type { BusPort } from './bus-port.js';
 import type { Config } from './config.js';
 import type { KernelFiles } from './files-service.js';
 import type { Home } from './home.js';
+import { HostProcesses } from './host-process/service.js';
 import { HttpService } from './http/service.js';
 import type { LogBook } from './log-book.js';
 import { openPeopleServices } from './people-services.js';
@@ -54,8 +55,9 @@ export function openServices(parts: ServiceParts): KernelServices {
   const { files, bus, people, store } = parts;
   const { net, uplinks, identity, security, ...peoples } = openPeopleServices(parts);
   const web = new HttpService({ local: parts.config.net.local });
-  const owners: readonly InstanceOwner[] = [net, uplinks, web];
-  const closing: readonly (() => Promise<void> | void)[] = [peoples.close, () => web.close()];
+  const processes = openProcesses(parts);
+  const owners: readonly InstanceOwner[] = [net, uplinks, web, processes];
+  const closing: readonly (() => Promise<void> | void)[] = [peoples.close, () => web.close(), () => processes.close()];
   return {
     handlers: makeHandlers({
       files,
@@ -68,6 +70,7 @@ export function openServices(parts: ServiceParts): KernelServices {
       identity,
       security,
       web,
+      processes,
     }),
     release: (sourceId) => {
       for (const owner of owners) owner.release(sourceId);
@@ -76,4 +79,17 @@ export function openServices(parts: ServiceParts): KernelServices {
       for (const close of closing) await close();
     },
   };
+}
+
+function openProcesses({ home, config, tools, files, logs, bus, onFault }: ServiceParts): HostProcesses {
+  const processes = new HostProcesses({
+    home: home.root,
+    tools,
+    network: config.process.network,
+    openPlace: (actor) => files.openCommandPlace(actor),
+    log: (capsule, level, message) => logs.write(capsule, level, message),
+    onFault,
+  });
+  bus.listen('tool.v1.request.cancel', (payload, { session }) => processes.cancelCalls(payload, session));
+  return processes;
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { asFault, Fault } from '../abi/errno.js';
 import { encodeEnvelope } from '../bus/envelope.js';
 import { isOpenTopic } from '../bus/kernel-topics.js';
@@ -58,6 +59,19 @@ export class BusPort implements BusService, HookService {
   /** What an uplink says for a person: attributed as claimed. */
   publishFor(endpoint: string, topic: string, payload: unknown, actor: Actor): undefined | Promise<void> {
     return this.#publish(endpoint, topic, payload, 0, actor);
+  }
+
+  /** The kernel hears a topic: each message in order, with who it acts for. */
+  listen(topic: string, onMessage: (payload: unknown, actor: Actor) => void): void {
+    const { router } = this.#parts;
+    const id = `kernel-${topic}`;
+    router.addEndpoint({ id, sourceId: randomUUID(), publish: [], subscribe: [] });
+    const handle = router.subscribe(id, topic, { checkAcl: false });
+    const drain = () => {
+      for (const { payload, actor } of router.poll(id, handle).messages) onMessage(payload, actor);
+      router.onReady(id, handle, () => setImmediate(drain));
+    };
+    drain();
   }
 
   mayPublish(capsule: string, topic: string): boolean {

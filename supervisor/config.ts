@@ -26,6 +26,8 @@ export interface Config {
   readonly policy: PolicyConfig;
   /** Capsules that may run in tier `process` where the jail cannot be had. */
   readonly tiers: { readonly acceptWeaker: readonly string[] };
+  /** Capsules whose commands may use the network. */
+  readonly process: { readonly network: readonly string[] };
   readonly capsules: { readonly disabled: readonly string[] };
   /** Local places that capsules may request: `host:port`, as it stands in the URL. */
   readonly net: { readonly local: readonly string[] };
@@ -87,6 +89,7 @@ const schema = section({
       .default(LIMITS.workerFrameBytesMax),
   }),
   tiers: section({ accept_weaker: list(capsuleName, 'capsule names') }),
+  process: section({ network: list(capsuleName, 'capsule names') }),
   capsules: section({ disabled: list(capsuleName, 'capsule names') }),
   net: section({ local: list(localPlace, 'local places') }),
   log: section({ level: oneOf(LOG_LEVELS).default('info') }),
@@ -112,7 +115,7 @@ export function parseConfig(text: string): Config {
   }
   const parsed = schema.safeParse(tree);
   if (!parsed.success) throw faultOf(parsed.error.issues[0]!, text);
-  const { approval, policy, tiers, capsules, net, log, tokens, budget } = parsed.data;
+  const { approval, policy, tiers, process, capsules, net, log, tokens, budget } = parsed.data;
   return deepFreeze({
     approval,
     policy: {
@@ -122,6 +125,7 @@ export function parseConfig(text: string): Config {
       argumentBytesMax: policy.argument_bytes_max,
     },
     tiers: { acceptWeaker: tiers.accept_weaker },
+    process,
     capsules,
     net,
     log,

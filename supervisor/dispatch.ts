@@ -188,11 +188,19 @@ function makeContext(process: CapsuleProcess, asking: Pick<CallContext, 'recheck
     phase: PHASES[invocation.exportName] ?? 'normal',
     actor: invocation.actor,
     cancel: cancel.signal,
+    get toolCallId() {
+      return toolCallIdOf(invocation.message?.payload);
+    },
     ...asking,
     setWaiting: (what) => process.setWaiting(running, what),
     pauseClock: () => wall?.pause(),
     resumeClock: () => (running === process.running ? wall?.resume() : undefined),
   };
+}
+
+function toolCallIdOf(payload: unknown): string | null {
+  const id: unknown = typeof payload === 'object' && payload !== null ? Reflect.get(payload, 'call_id') : undefined;
+  return typeof id === 'string' ? id : null;
 }
 
 function makeEvent(

@@ -1,10 +1,14 @@
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CommitResult, DiffRow, RollbackResult } from '../abi/control.js';
+import { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { Actor } from '../bus/message.js';
 import { type Home, openPrincipalHome } from './home.js';
+import type { CommandPlace } from './host-process/service.js';
 import type { Sessions } from './sessions.js';
 import { type FilesService, noWorkspace } from './syscalls/fs.js';
+import { CommandLayer } from './vfs/command-layer.js';
 import { commitOverlay } from './vfs/commit.js';
 import { diffOverlay } from './vfs/diff.js';
 import { DirectMount } from './vfs/direct-mount.js';
@@ -48,6 +52,31 @@ export class KernelFiles implements FilesService {
     return previewWrite(await this.mountFor(path, actor), path, content);
   }
 
+  /** The session's workspace for one command of a capsule, with a layer for what it writes. The caller removes the layer. */
+  async openCommandPlace({ session }: Actor): Promise<CommandPlace> {
+    if (session === null) throw noWorkspace();
+    const { overlay } = await this.#sessionFiles(session);
+    const { principal, workspace } = this.#sessions.get(session);
+    const quota = await this.#quotaOf(principal);
+    const stateDir = join(this.#home.overlays, session);
+    const layer = await CommandLayer.make(stateDir, overlay);
+    return {
+      workspace: await realpath(workspace),
+      below: join(stateDir, 'upper'),
+      lowerFd: overlay.lower.fd,
+      belowFd: overlay.upper.root.fd,
+      layer: {
+        dir: layer.dir,
+        markStart: () => layer.markStart(),
+        bytes: () => layer.bytes(),
+        freeBytes: () => layer.freeBytes(),
+        fits: (bytes) => fits(quota, bytes),
+        adopt: async (mergedPath) => (await layer.adopt(mergedPath)).skipped,
+        remove: () => layer.remove(),
+      },
+    };
+  }
+
   async diff(session: string, paths: readonly string[] | undefined): Promise<DiffRow[]> {
     return diffOverlay((await this.#sessionFiles(session)).overlay, paths);
   }
@@ -75,14 +104,22 @@ export class KernelFiles implements FilesService {
     return openOnce(this.#bySession, id, async () => {
       const { principal, workspace } = this.#sessions.get(id);
       const { root, tmp } = await openPrincipalHome(this.#home, principal);
-      return openSessionFiles({
+      const stateDir = join(this.#home.overlays, id);
+      const files = await openSessionFiles({
         workspace,
-        stateDir: join(this.#home.overlays, id),
+        stateDir,
         homeDir: root,
         tmpDir: tmp,
         quota: await this.#quotaOf(principal),
         protectedDirs: [this.#home.root, ...systemDirs(root)],
       });
+      try {
+        await CommandLayer.recover(stateDir, files.overlay);
+        return files;
+      } catch (error) {
+        await files.close();
+        throw error;
+      }
     });
   }
 
@@ -102,6 +139,17 @@ export class KernelFiles implements FilesService {
       return new StorageQuota(LIMITS.storageBytesPerPrincipalMax, await measureTreeBytes(root));
     });
   }
+}
+
+function fits(quota: ByteQuota, bytes: number): boolean {
+  try {
+    quota.take(bytes);
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'quota_exceeded') return false;
+    throw error;
+  }
+  quota.give(bytes);
+  return true;
 }
 
 /** Below a principal's home, but the system's: installed code, settings and logs. No guest path leads there. */

@@ -13,6 +13,7 @@ export const PROCESS_CALLS = [
     capability: 'host_process',
     blocking: true,
     audit: 'before',
+    since: '0.2.0',
   }),
   row({
     number: 41,
@@ -21,8 +22,16 @@ export const PROCESS_CALLS = [
     returns: 'json',
     capability: 'host_process',
     audit: 'before',
+    since: '0.2.0',
   }),
-  row({ number: 42, name: 'astrid_read_process_logs_host', params: [id], returns: 'json', capability: 'host_process' }),
+  row({
+    number: 42,
+    name: 'astrid_read_process_logs_host',
+    params: [id],
+    returns: 'json',
+    capability: 'host_process',
+    since: '0.2.0',
+  }),
   row({
     number: 43,
     name: 'astrid_kill_process_host',
@@ -30,5 +39,6 @@ export const PROCESS_CALLS = [
     returns: 'json',
     capability: 'host_process',
     audit: 'before',
+    since: '0.2.0',
   }),
 ] as const;

@@ -14,6 +14,8 @@ export interface CallContext {
   /** The invocation's actor: a KV key, a home directory and a reply follow it. */
   readonly actor: Actor;
   readonly cancel: AbortSignal;
+  /** The tool call that the invocation serves, as its request names it; null outside of one. */
+  readonly toolCallId: string | null;
   /**
    * Asks the gate's fixed layers again, about where a path really leads. Throws the Fault of a layer that refuses it: a link is
    * no way around a grant or a block.

@@ -6,6 +6,7 @@ import { type BusService, type HookService, makeIpcHandlers } from './ipc.js';
 import { type KvService, makeKvHandlers } from './kv.js';
 import { makeNetHandlers, type NetService } from './net.js';
 import { type AskService, makePeopleHandlers } from './people.js';
+import { makeProcessHandlers, type ProcessService } from './process.js';
 import { makeSecurityHandlers, type SecurityService } from './security.js';
 import { makeUplinkHandlers, type UplinkService } from './uplink.js';
 
@@ -20,6 +21,7 @@ export interface Services {
   readonly uplinks: UplinkService;
   readonly identity: IdentityService;
   readonly security: SecurityService;
+  readonly processes: ProcessService;
 }
 
 /** Every call that crosses to the supervisor, by name. A test compares it with the rows of the table that say they are served. */
@@ -34,5 +36,6 @@ export function makeHandlers(services: Services): Readonly<Record<string, Syscal
     ...makeUplinkHandlers(services.uplinks),
     ...makeIdentityHandlers(services.identity),
     ...makeSecurityHandlers(services.security),
+    ...makeProcessHandlers(services.processes),
   } as unknown as Readonly<Record<string, SyscallHandler<never>>>;
 }

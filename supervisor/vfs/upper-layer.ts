@@ -19,6 +19,15 @@ export interface UpperDir {
   readonly lower: HeldEntry | null;
 }
 
+/** An entry that changes its layer and keeps its name. `old`: what the upper layer has there. */
+export interface TakenEntry {
+  readonly directory: HeldEntry;
+  readonly name: string;
+  readonly old: HeldEntry | null;
+  readonly from: HeldEntry;
+  readonly wanted: HeldEntry;
+}
+
 /**
  * The changes of one session on disk, in the format of Linux's overlayfs. Everything is made ready in the work
  * directory, which lies on the same file system, and appears by one rename or link. The one case that takes two (a
@@ -91,6 +100,17 @@ export class UpperLayer {
         await removeIfThere(this.#work, temp);
         throw error;
       }
+    });
+    if (old?.kind === 'file') this.#quota.give(Number(old.stat.size));
+  }
+
+  /** Takes over a file or link that a command made in a layer of its own on the same file system. */
+  async takeIn(taken: TakenEntry): Promise<void> {
+    const { directory, name, old, from, wanted } = taken;
+    const bytes = wanted.kind === 'file' ? Number(wanted.stat.size) : 0;
+    await this.#charged(bytes + (old === null ? ENTRY_BYTES : 0), async () => {
+      if (wanted.kind === 'file') await wanted.setMode((permissionsOf(wanted) & NEW_DIR_MODE_MASK) | 0o400);
+      await from.moveTo(name, directory, name);
     });
     if (old?.kind === 'file') this.#quota.give(Number(old.stat.size));
   }

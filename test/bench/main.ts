@@ -5,6 +5,7 @@ import { type Figure, formatTable } from './figures.js';
 import { measureHostCalls, measurePingPong, measureProcessSend, measureRunInWorker } from './host-calls.js';
 import { measureHttp } from './http.js';
 import { measureAudit, measureBoot, measureRouter, measureStart } from './kernel.js';
+import { measureSpawn } from './spawn.js';
 
 type Group = () => Promise<Figure[]>;
 
@@ -22,6 +23,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   audit: measureAudit,
   http: measureHttp,
   boot: measureBoot,
+  spawn: async () => ((await jailMissing()) ? [] : measureSpawn()),
 };
 
 /** The ratios that the aims are about, from the same run. */

@@ -26,6 +26,7 @@ const SERVICES = [
   'identity',
   'http',
   'install',
+  'host-process',
 ];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
@@ -79,6 +80,7 @@ test('children are started in the files that own starting, and environment is re
     spawners.map(({ path }) => path).sort(),
     [
       'supervisor/auditor/spawn.ts',
+      'supervisor/host-process/started-view.ts',
       'supervisor/proc/host-tools.ts',
       'supervisor/proc/spawn.ts',
       'supervisor/vfs/whiteout.ts',

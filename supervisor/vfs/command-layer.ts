@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, open, readdir, rmdir, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Fault } from '../../abi/errno.js';
+import { type Adopted, adoptLayer } from './adopt.js';
+import { errnoOf } from './errno-fault.js';
+import { withHandles } from './handle-scope.js';
+import { type HeldEntry, openRoot } from './held-dir.js';
+import type { Overlay } from './overlay.js';
+import { PATH_SEGMENTS_MAX } from './path.js';
+import { ENTRY_BYTES } from './quota.js';
+import { emptyDirectory } from './remove-tree.js';
+
+/** Where layers of commands are, beside the session's own. */
+export const COMMANDS_DIR = 'commands';
+const MARKER = 'since';
+/** The unit of st_blocks (stat(2)): a sparse file takes what it has, not what it claims. */
+const BLOCK_BYTES = 512;
+const OWNER_ALL = 0o700;
+/** File systems stamp changes with a clock that moves every few milliseconds; this is how often we look whether it has. */
+const TICK_MS = 1;
+
+/**
+ * The upper layer of one command, of its own: the kernel mounts it over the session's view. The session's layer is below
+ * it and only read, so nothing that our own file calls do meanwhile can lose what the command writes, or the other way round.
+ */
+export class CommandLayer {
+  /** Holds `upper`, `work`, and the mount points `lower` and `below`. */
+  readonly dir: string;
+  readonly #overlay: Overlay;
+
+  private constructor(dir: string, overlay: Overlay) {
+    this.dir = dir;
+    this.#overlay = overlay;
+  }
+
+  static async make(stateDir: string, overlay: Overlay): Promise<CommandLayer> {
+    const dir = join(stateDir, COMMANDS_DIR, randomBytes(8).toString('hex'));
+    for (const name of ['upper', 'work', 'lower', 'below'])
+      await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
+    // The kernel shows the topmost root's mode as that of the whole.
+    await chmod(join(dir, 'upper'), (Number(overlay.lower.stat.mode) & 0o777 & ~0o022) | 0o700);
+    return new CommandLayer(dir, overlay);
+  }
+
+  /** Whatever changes from now on has a change time that is not before the marker's. To be called before the mount. */
+  async markStart(): Promise<void> {
+    const marker = await open(join(this.dir, MARKER), 'wx', 0o600);
+    try {
+      const { ctimeNs: first } = await marker.stat({ bigint: true });
+      for (let now = first; now <= first; now = (await marker.stat({ bigint: true })).ctimeNs) {
+        await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+        await marker.chmod(0o600);
+      }
+    } finally {
+      await marker.close();
+    }
+  }
+
+  /** What the command has written so far, as it will count against the quota; infinite where it cannot be told. */
+  async bytes(): Promise<number> {
+    const root = await openRoot(join(this.dir, 'upper'), 'command');
+    try {
+      return await measureTree(root, 0);
+    } finally {
+      root.close();
+    }
+  }
+
+  /** Bytes that the file system below still has for everybody. */
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.dir);
+    return bavail * bsize;
+  }
+
+  /** Makes it part of the session's overlay. `mergedPath`: where the kernel's merged view can be seen, if it still can. */
+  async adopt(mergedPath: string | null): Promise<Adopted> {
+    const { ctimeNs: sinceNs } = await stat(join(this.dir, MARKER), { bigint: true });
+    const layer = await openRoot(join(this.dir, 'upper'), 'command');
+    try {
+      const merged = mergedPath === null ? null : await openRoot(mergedPath, 'command');
+      try {
+        return await adoptLayer(this.#overlay, { layer, merged, sinceNs });
+      } finally {
+        merged?.close();
+      }
+    } finally {
+      layer.close();
+    }
+  }
+
+  async remove(): Promise<void> {
+    await emptyDirectory(this.dir);
+    await rmdir(this.dir);
+  }
+
+  /** Takes over what commands wrote that a killed supervisor left running. They are dead: they die with it. */
+  static async recover(stateDir: string, overlay: Overlay): Promise<void> {
+    const parent = join(stateDir, COMMANDS_DIR);
+    for (const name of await namesIn(parent)) {
+      const layer = new CommandLayer(join(parent, name), overlay);
+      try {
+        if ((await namesIn(layer.dir)).includes(MARKER)) await layer.adopt(null);
+      } catch (error) {
+        // More than may be stored: what fitted is there, and the session must open all the same.
+        if (!(error instanceof Fault && error.code === 'quota_exceeded')) throw error;
+      }
+      await layer.remove();
+    }
+  }
+}
+
+/** While the command runs: what vanishes is nothing, what cannot be looked into or lies too deep is too much. */
+async function measureTree(directory: HeldEntry, depth: number): Promise<number> {
+  let bytes = 0;
+  try {
+    // Whoever locks a directory against itself would hide what it holds.
+    if (!isOpen(directory)) await directory.setMode((Number(directory.stat.mode) & 0o777) | OWNER_ALL);
+    for (const row of await directory.list()) {
+      bytes += ENTRY_BYTES;
+      if (row.kind !== 'file' && row.kind !== 'directory') continue;
+      bytes += await withHandles(async (scope) => {
+        const entry = scope.own(await directory.lookup(row.name));
+        if (entry?.kind === 'file') return Number(entry.stat.blocks) * BLOCK_BYTES;
+        if (entry?.kind !== 'directory') return 0;
+        return depth < PATH_SEGMENTS_MAX ? measureTree(entry, depth + 1) : Number.POSITIVE_INFINITY;
+      });
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') return Number.POSITIVE_INFINITY;
+  }
+  return bytes;
+}
+
+function isOpen({ stat }: HeldEntry): boolean {
+  return (Number(stat.mode) & OWNER_ALL) === OWNER_ALL;
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    ignoreMissing(error);
+    return [];
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (errnoOf(error) !== 'ENOENT') throw error;
+}
