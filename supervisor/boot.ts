@@ -23,11 +23,14 @@ import { Gate, makeLayers } from './gate/gate.js';
 import { type Home, openHome, openPrincipalHome } from './home.js';
 import { takeInstanceLock } from './instance-lock.js';
 import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
+import type { Questions } from './lifecycle/questions.js';
+import { CapsuleLifecycle } from './lifecycle/runner.js';
 import { LogBook } from './log-book.js';
 import { openPool, type Pool } from './pool/pool.js';
 import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
 import { ProcessTable } from './process-table.js';
 import { Sessions } from './sessions.js';
+import { SettingsPort } from './settings-port.js';
 import { openStore, type Store } from './storage/store.js';
 import { UplinkPort } from './uplink-port.js';
 
@@ -158,13 +161,19 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
 
   const lags = new Map<string, number>();
   const router = new Router({ onLag: (id, count) => void lags.set(id, (lags.get(id) ?? 0) + count) });
-  const processOf = (name: string) => table.get(name);
+  const processOf = (endpoint: string) => table.get(endpoint) ?? lifecycle.processAt(endpoint);
   const delivery = new Delivery({
     processOf,
     publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
     log: (capsule, message) => logs.write(capsule, 'warn', message),
   });
-  const bus: BusPort = new BusPort({ router, delivery, processOf, onFault });
+  const bus: BusPort = new BusPort({
+    router,
+    delivery,
+    processOf,
+    onFault,
+    receiveAnswer: (message) => services.lifecycle.questions.receive(message),
+  });
   const people = new KernelAsk(approvals, sessions, config.approval.mode);
   const services = await steps.run(
     'services',
@@ -179,6 +188,9 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
         files,
         bus,
         people,
+        audit,
+        uplinkRuns: () =>
+          table.all().some(({ spec, isRunning }) => isRunning && spec.manifest.capabilities.uplink === true),
         processOf,
         onFault,
       }),
@@ -192,6 +204,8 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     dispatcher,
     audit,
     logs,
+    configure: ({ principal, manifest }) => services.lifecycle.configure(principal, manifest),
+    capsuleStarted: (process) => services.lifecycle.capsuleStarted(process),
     release: (sourceId) => services.release(sourceId),
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
   });
@@ -205,6 +219,13 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     principal: PRINCIPAL,
     socketPath: home.uplinkSocket,
   });
+  const lifecycle = new CapsuleLifecycle({
+    specify: (principal, capsule) => table.specify(capsule, principal),
+    hooks,
+    record: ({ principal, capsule, kind }, outcome, version, why) =>
+      audit.append(kernelEvent(`capsule.${kind}_hook`, `${capsule}@${version}`, outcome, why, { principal, capsule })),
+  });
+  steps.onWalkBack('lifecycle hooks', () => lifecycle.close());
   const found = await steps.run(
     'capsules',
     () => table.startAll(),
@@ -216,6 +237,11 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     options.logger.error({ capsule: name, code: fault.code, reason: fault.message }, 'capsule does not start');
   }
 
+  await steps.run(
+    'timers',
+    () => services.lifecycle.scheduler.start(),
+    () => services.lifecycle.scheduler.stop(),
+  );
   const check = new BootAuditCheck({
     home,
     pool: ground.pool,
@@ -234,6 +260,12 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     files,
     uplinks,
     check,
+    questions: services.lifecycle.questions,
+    settings: new SettingsPort(
+      services.lifecycle.env,
+      PRINCIPAL,
+      async (name) => (await capsules.readInstalled(PRINCIPAL, name)).manifest,
+    ),
     startedAt,
     clients: () => listener.clientCount,
   });
@@ -282,6 +314,8 @@ interface FaceParts {
   readonly files: KernelFiles;
   readonly uplinks: UplinkPort;
   readonly check: BootAuditCheck;
+  readonly questions: Questions;
+  readonly settings: SettingsPort;
   readonly startedAt: number;
   readonly clients: () => number;
 }
@@ -324,6 +358,8 @@ function makeFace(parts: FaceParts): KernelFace {
     },
     bus: uplinks,
     approvals,
+    questions: parts.questions,
+    settings: parts.settings,
     files,
     audit,
   };

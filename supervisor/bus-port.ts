@@ -1,10 +1,11 @@
 import { asFault, Fault } from '../abi/errno.js';
 import { encodeEnvelope } from '../bus/envelope.js';
 import { isOpenTopic } from '../bus/kernel-topics.js';
-import type { Actor } from '../bus/message.js';
+import type { Actor, BusMessage } from '../bus/message.js';
 import type { Router } from '../bus/router.js';
 import { matchAcl, matchSubscription } from '../bus/topic-match.js';
 import type { Delivery } from './delivery.js';
+import { ANSWER_PREFIX } from './lifecycle/questions.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { CallContext } from './syscalls/handler.js';
 import type { BusService, HookService } from './syscalls/ipc.js';
@@ -18,6 +19,8 @@ export interface BusParts {
   readonly delivery: Delivery;
   readonly processOf: (capsule: string) => CapsuleProcess | undefined;
   readonly onFault: (fault: Fault) => void;
+  /** Takes answers to questions of install hooks; no subscriber gets to see them. */
+  readonly receiveAnswer: (message: BusMessage) => void;
 }
 
 const isReliable = (topic: string) => !LOSSY_TOPICS.some((pattern) => matchSubscription(pattern, topic));
@@ -125,9 +128,15 @@ export class BusPort implements BusService, HookService {
     actor: Actor,
   ): undefined | Promise<void> {
     const { router, delivery } = this.#parts;
+    const toKernel = topic.startsWith(ANSWER_PREFIX);
     const { message, interceptors } = router.publish(from, topic, payload, bytes, actor, {
       reliable: isReliable(topic),
+      interceptorsOnly: toKernel,
     });
+    if (toKernel) {
+      this.#parts.receiveAnswer(message);
+      return undefined;
+    }
     return delivery.deliver(message, interceptors);
   }
 }

@@ -27,6 +27,7 @@ export interface Config {
   readonly tiers: { readonly acceptWeaker: readonly string[] };
   readonly capsules: { readonly disabled: readonly string[] };
   readonly log: { readonly level: LogLevel };
+  readonly secrets: { readonly store: 'file' | 'keyring' };
   readonly tokens: { readonly required: boolean };
   readonly budget: { readonly configured: boolean };
 }
@@ -78,6 +79,7 @@ const schema = section({
   tiers: section({ accept_weaker: list(capsuleName, 'capsule names') }),
   capsules: section({ disabled: list(capsuleName, 'capsule names') }),
   log: section({ level: oneOf(LOG_LEVELS).default('info') }),
+  secrets: section({ store: oneOf(['file', 'keyring']).default('file') }),
   tokens: section({ required: z.boolean(expected('true or false')).default(false) }),
   // Known as a name only: gate/budget.ts refuses to start with one.
   budget: z.unknown().optional(),
@@ -100,7 +102,7 @@ export function parseConfig(text: string): Config {
   }
   const parsed = schema.safeParse(tree);
   if (!parsed.success) throw faultOf(parsed.error.issues[0]!, text);
-  const { approval, policy, tiers, capsules, log, tokens, budget } = parsed.data;
+  const { approval, policy, tiers, capsules, log, secrets, tokens, budget } = parsed.data;
   return deepFreeze({
     approval,
     policy: {
@@ -112,6 +114,7 @@ export function parseConfig(text: string): Config {
     tiers: { acceptWeaker: tiers.accept_weaker },
     capsules,
     log,
+    secrets,
     tokens,
     budget: { configured: budget !== undefined },
   });

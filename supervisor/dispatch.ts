@@ -159,6 +159,7 @@ function makeContext(process: CapsuleProcess, recheck: CallContext['recheck']): 
   const { invocation, cancel, wall } = running;
   return {
     capsule: process.name,
+    endpoint: process.endpoint,
     manifest: process.spec.manifest,
     sourceId: process.sourceId,
     phase: PHASES[invocation.exportName] ?? 'normal',

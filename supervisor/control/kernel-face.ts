@@ -5,6 +5,9 @@ import type {
   BusEventRow,
   CommitResult,
   DiffRow,
+  ElicitAnswerInput,
+  ElicitRow,
+  EnvValueRow,
   LogRow,
   ProcessRow,
   RollbackResult,
@@ -68,6 +71,16 @@ export interface KernelFace {
     follow(session: string, onRow: (row: ApprovalRow) => void): () => void;
     answer(id: string, decision: ApprovalDecision, by: string): Promise<ApprovalRow>;
     recheckListeners(): void;
+  };
+  /** Questions of install and upgrade hooks. */
+  readonly questions: {
+    follow(onRow: (row: ElicitRow) => void): () => void;
+    answer(id: string, answer: ElicitAnswerInput): Promise<ElicitRow>;
+  };
+  readonly settings: {
+    rows(capsule: string): Promise<EnvValueRow[]>;
+    change(capsule: string, set: Readonly<Record<string, string>>, unset: readonly string[]): Promise<EnvValueRow[]>;
+    changeSecret(capsule: string, key: string, value: string | null): Promise<boolean>;
   };
   readonly files: {
     diff(session: string, paths: readonly string[] | undefined): Promise<DiffRow[]>;

@@ -34,6 +34,7 @@ export class CapsuleProcess {
   #state: ProcessState = 'stopped';
   #instance: Instance | null = null;
   #stopRequested = false;
+  #exports: ReadonlySet<string> = new Set();
   #restartTimer: NodeJS.Timeout | null = null;
   #readyWaiters: ((fault: Fault | null) => void)[] = [];
   #stopWaiters: (() => void)[] = [];
@@ -53,6 +54,21 @@ export class CapsuleProcess {
 
   get name(): string {
     return this.spec.manifest.name;
+  }
+
+  /** Its place on the bus. */
+  get endpoint(): string {
+    return this.spec.endpoint ?? this.name;
+  }
+
+  /** An instance of its own for one hook: it intercepts nothing, and nobody restarts it. */
+  get isTemporary(): boolean {
+    return this.spec.endpoint !== undefined;
+  }
+
+  /** What the module that was loaded last exports, as its worker says; empty before. */
+  get exports(): ReadonlySet<string> {
+    return this.#exports;
   }
 
   get state(): ProcessState {
@@ -214,22 +230,24 @@ export class CapsuleProcess {
   async #load(instance: Instance): Promise<void> {
     const { manifest, generation, config } = this.spec;
     // A process takes longer to start than a module to read: it starts meanwhile, and gets nothing before the hash is checked.
-    const wasm = await this.#hooks.readModule(this.spec);
+    const settings = this.#hooks.configure?.(this.spec);
+    const [wasm, values] = await Promise.all([this.#hooks.readModule(this.spec), settings]);
     if (this.#instance !== instance || this.#stopRequested) throw stopping();
     const late = new Fault('timed_out', `loading took longer than ${LIMITS.loadWaitMs / 1000} s`);
     const deadline = setTimeout(() => endInstance(instance, late, 'SIGKILL'), LIMITS.loadWaitMs);
     const handles = this.#hooks.register(this);
     this.automaticHandles = handles.length;
     try {
-      await instance.link.load({
+      const report = await instance.link.load({
         wasm,
         generation,
         memoryPages: manifest.limits.memoryPages,
         blockBytesMax: Math.min(manifest.limits.memoryPages * 65536, LIMITS.hostBlockBytesMax),
-        config,
+        config: { ...config, ...values },
         handles,
         logLevel: 'info',
       });
+      this.#exports = new Set(report.exports);
     } finally {
       clearTimeout(deadline);
     }

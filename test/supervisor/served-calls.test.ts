@@ -9,7 +9,15 @@ import { makeLocalCalls } from '../../worker/local-calls.js';
 const nothing = {} as never;
 
 test('exactly the calls that the table says are served have a handler, on the side the table says', (t) => {
-  const handlers = makeHandlers({ files: nothing, bus: nothing, hooks: nothing, kv: nothing, people: nothing });
+  const handlers = makeHandlers({
+    files: nothing,
+    bus: nothing,
+    hooks: nothing,
+    kv: nothing,
+    people: nothing,
+    lifecycle: nothing,
+    timers: nothing,
+  });
   const local = makeLocalCalls(
     { handles: [], logLevel: 'info', config: {}, generation: 3 } as never,
     nothing,

@@ -12,11 +12,27 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Services own one resource each and do not know each other; `boot` and the files beside it wire them. */
-const SERVICES = ['vfs', 'storage', 'capsule', 'auditor', 'gate', 'proc', 'pool', 'syscalls', 'control'];
+const SERVICES = [
+  'vfs',
+  'storage',
+  'capsule',
+  'auditor',
+  'gate',
+  'proc',
+  'pool',
+  'syscalls',
+  'control',
+  'cron',
+  'secrets',
+  'lifecycle',
+];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
   // A handler shapes what its service answers; the mount interface and the path type are that service's face.
-  syscalls: ['vfs'],
+  syscalls: ['vfs', 'lifecycle'],
+  // Files below the home are reached through the store's held directories, under its names.
+  secrets: ['capsule'],
+  lifecycle: ['capsule', 'proc', 'secrets'],
   // A task runs the service's own function on another thread.
   pool: ['capsule', 'auditor'],
 };
@@ -65,6 +81,7 @@ test('children are started in the files that own starting, and environment is re
       'supervisor/auditor/spawn.ts',
       'supervisor/proc/host-tools.ts',
       'supervisor/proc/spawn.ts',
+      'supervisor/secrets/secret-tool.ts',
       'supervisor/vfs/whiteout.ts',
     ],
     'no other file can start a process',
