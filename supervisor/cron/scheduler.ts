@@ -176,7 +176,10 @@ export class Scheduler {
   /** An occurrence that a crash or an absent capsule left open. */
   #resume(timer: Timer): void {
     if (timer.record.pendingAt === null || timer.running) return;
-    if (timer.record.missed === 'once') return this.#begin(timer);
+    if (timer.record.missed === 'once') {
+      this.#begin(timer);
+      return;
+    }
     const giveUp = async () => {
       await this.#skip(timer, 'cut off, and missed occurrences are skipped');
       await this.#save(timer, { pendingAt: null });
