@@ -24,7 +24,7 @@ import { type Home, openHome, openPrincipalHome } from './home.js';
 import { takeInstanceLock } from './instance-lock.js';
 import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
 import type { Questions } from './lifecycle/questions.js';
-import { CapsuleLifecycle } from './lifecycle/runner.js';
+import { CapsuleLifecycle, type LifecycleRunner } from './lifecycle/runner.js';
 import { LogBook } from './log-book.js';
 import { openPool, type Pool } from './pool/pool.js';
 import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
@@ -48,6 +48,10 @@ export interface BootOptions {
 
 export interface Kernel {
   readonly problems: readonly CapsuleProblem[];
+  /** Runs install and upgrade hooks. */
+  readonly lifecycle: LifecycleRunner;
+  /** Forgets timers, secrets and settings of a capsule that is removed. */
+  readonly removeCapsuleState: (principal: string, capsule: string) => Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -293,7 +297,8 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     () => unlink(home.ready).catch(ignoreMissing),
   );
   void check.run();
-  return { problems: all, stop: () => steps.walkBack() };
+  const { removeCapsuleState } = services.lifecycle;
+  return { problems: all, lifecycle, removeCapsuleState, stop: () => steps.walkBack() };
 }
 
 function sessionStore(store: Store) {
