@@ -65,15 +65,18 @@ export function makeProcessHooks(parts: HookParts): ProcessHooks {
       const why = `tier ${tier}, module ${hash}`;
       const event = kernelEvent('capsule.start', what, 'done', why, { capsule: process.name });
       audit.record(() => event);
-      if (!process.isTemporary) parts.capsuleStarted(process);
+      if (!isTemporary(process)) parts.capsuleStarted(process);
     },
     ended: (process, why, lastCalls) => {
       parts.release(process.sourceId);
-      if (process.isTemporary) router.removeEndpoint(process.endpoint);
+      if (isTemporary(process)) router.removeEndpoint(process.endpoint);
       reportEnd(parts, process, why, lastCalls);
     },
   };
 }
+
+/** An instance of its own for one hook: it intercepts nothing, and its end is its runner's to tell. */
+const isTemporary = ({ spec }: CapsuleProcess) => spec.endpoint !== undefined;
 
 /** The instance's endpoint, and its interceptors: in the router, or as automatic handles of a run loop. */
 function register(router: Router, process: CapsuleProcess) {
@@ -86,7 +89,7 @@ function register(router: Router, process: CapsuleProcess) {
     subscribe: manifest.subscribe,
     speaksForPeople: manifest.capabilities.uplink === true,
   });
-  if (process.isTemporary) return [];
+  if (isTemporary(process)) return [];
   if (!hasRunLoop) {
     for (const interceptor of manifest.interceptors) router.addInterceptor(process.name, interceptor);
     return [];
@@ -107,7 +110,7 @@ function reportEnd(parts: HookParts, process: CapsuleProcess, why: Fault, lastCa
   const reason = `${why.code}: ${why.message}`;
   const event = kernelEvent('capsule.exit', process.name, outcome, reason, { capsule: process.name });
   parts.audit.record(() => event);
-  if (asked || process.isTemporary) return;
+  if (asked || isTemporary(process)) return;
   const failure = { capsule_id: process.name, reason };
   parts.publishKernel('astrid.v1.health.failed', failure, KERNEL_ACTOR);
 }

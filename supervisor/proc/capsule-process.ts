@@ -5,7 +5,7 @@ import { LIMITS } from '../../abi/limits.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import type { CapsuleSpec, ProcessHooks, RunningInvocation } from './capsule-spec.js';
 import { encodeCaller, encodeRequest } from './guest-request.js';
-import { collectLines, endInstance, type Instance, makeInstance } from './instance.js';
+import { collectLines, describeExit, endInstance, type Instance, makeInstance } from './instance.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 import { InvocationQueue, type QueuedInvocation } from './invocation-queue.js';
 import { innermostChild, readProcessStats } from './process-stats.js';
@@ -28,13 +28,14 @@ export class CapsuleProcess {
   automaticHandles = 0;
   /** Subscription patterns by handle, for `ps`. */
   readonly patterns = new Map<number, string>();
+  /** What the module that was loaded last exports, as its worker says. */
+  exports: ReadonlySet<string> = new Set();
   readonly #hooks: ProcessHooks;
   readonly #plan: RestartPlan;
   readonly #lastCalls: string[] = [];
   #state: ProcessState = 'stopped';
   #instance: Instance | null = null;
   #stopRequested = false;
-  #exports: ReadonlySet<string> = new Set();
   #restartTimer: NodeJS.Timeout | null = null;
   #readyWaiters: ((fault: Fault | null) => void)[] = [];
   #stopWaiters: (() => void)[] = [];
@@ -59,16 +60,6 @@ export class CapsuleProcess {
   /** Its place on the bus. */
   get endpoint(): string {
     return this.spec.endpoint ?? this.name;
-  }
-
-  /** An instance of its own for one hook: it intercepts nothing, and nobody restarts it. */
-  get isTemporary(): boolean {
-    return this.spec.endpoint !== undefined;
-  }
-
-  /** What the module that was loaded last exports, as its worker says; empty before. */
-  get exports(): ReadonlySet<string> {
-    return this.#exports;
   }
 
   get state(): ProcessState {
@@ -247,7 +238,7 @@ export class CapsuleProcess {
         handles,
         logLevel: 'info',
       });
-      this.#exports = new Set(report.exports);
+      this.exports = new Set(report.exports);
     } finally {
       clearTimeout(deadline);
     }
@@ -406,10 +397,4 @@ export class CapsuleProcess {
 
 function stopping(): Fault {
   return new Fault('cancelled', 'the capsule is being stopped');
-}
-
-function describeExit({ code, signal }: ExitStatus): string {
-  return signal === null
-    ? `the process ended with exit code ${code ?? 'unknown'}`
-    : `the process was ended by ${signal}`;
 }

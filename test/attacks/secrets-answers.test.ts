@@ -134,7 +134,11 @@ test('attack, an answer of another form, another id inside, too long or outside 
   const select = { type: 'select', key: 'size', options: ['s', 'l'] };
   const cases: readonly (readonly [object, object, string])[] = [
     [select, { value: 'm' }, 'invalid_argument'],
-    [{ type: 'text', key: 'a' }, { request_id: 'ffffffff-ffff-4fff-8fff-ffffffffffff', value: 'x' }, 'invalid_argument'],
+    [
+      { type: 'text', key: 'a' },
+      { request_id: 'ffffffff-ffff-4fff-8fff-ffffffffffff', value: 'x' },
+      'invalid_argument',
+    ],
     [{ type: 'text', key: 'a' }, { value: 'x'.repeat(LIMITS.elicitAnswerBytesMax + 1) }, 'too_large'],
     [{ type: 'array', key: 'a' }, { value: 'x' }, 'invalid_argument'],
     [{ type: 'text', key: 'a' }, {}, 'cancelled'],

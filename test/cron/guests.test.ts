@@ -20,12 +20,15 @@ const guest = (name: string, text: string, manifest: string, more: object = {}) 
 
 test('astrid_cron_schedule, with and without the capability, with a bad schedule, answers as the gate and the schedule say', async (t) => {
   const CRON = '[capabilities]\ncron = true\n';
-  const running = await startKernel([
-    guest('may', '0 3 * * *', CRON),
-    guest('mistaken', '* * * * * *', CRON),
-    guest('lacks', '@daily', ''),
-    guest('loops', '@daily', CRON, { exports: { run: `${schedule('@daily')} (loop $x (br $x)) (i32.const 0)` } }),
-  ], { config: '[approval]\nmode = "yolo"\n' });
+  const running = await startKernel(
+    [
+      guest('may', '0 3 * * *', CRON),
+      guest('mistaken', '* * * * * *', CRON),
+      guest('lacks', '@daily', ''),
+      guest('loops', '@daily', CRON, { exports: { run: `${schedule('@daily')} (loop $x (br $x)) (i32.const 0)` } }),
+    ],
+    { config: '[approval]\nmode = "yolo"\n' },
+  );
   t.teardown(running.end);
   const client = await running.connect();
   t.teardown(() => client.close());

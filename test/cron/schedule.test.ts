@@ -82,7 +82,10 @@ test('schedule, any text, is understood or refused and nothing else', (t) => {
     fc.constantFrom('*', '*/2', '1-5', '0', '59', 'L', '#', 'MON', '?', '1,2', '5-1', '*/0'),
     fc.string({ maxLength: 6 }),
   );
-  const text = fc.oneof(fc.string({ maxLength: 60 }), fc.array(field, { maxLength: 8 }).map((all) => all.join(' ')));
+  const text = fc.oneof(
+    fc.string({ maxLength: 60 }),
+    fc.array(field, { maxLength: 8 }).map((all) => all.join(' ')),
+  );
   fc.assert(
     fc.property(text, (one) => {
       try {
@@ -99,11 +102,15 @@ test('schedule, any text, is understood or refused and nothing else', (t) => {
 test('schedule, any pattern that is understood, has occurrences that rise and are at least a minute apart', (t) => {
   const number = (most: number) => fc.integer({ min: 0, max: most }).map(String);
   const part = (most: number) =>
-    fc.oneof(fc.constant('*'), number(most), fc.integer({ min: 1, max: most }).map((step) => `*/${step}`));
+    fc.oneof(
+      fc.constant('*'),
+      number(most),
+      fc.integer({ min: 1, max: most }).map((step) => `*/${step}`),
+    );
   const zone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', 'Asia/Kolkata');
-  const pattern = fc.tuple(fc.option(number(59)), part(59), part(23)).map(([second, minute, hour]) =>
-    `${second === null ? '' : `${second} `}${minute} ${hour} * * *`,
-  );
+  const pattern = fc
+    .tuple(fc.option(number(59)), part(59), part(23))
+    .map(([second, minute, hour]) => `${second === null ? '' : `${second} `}${minute} ${hour} * * *`);
   fc.assert(
     fc.property(zone, pattern, fc.integer({ min: 0, max: 4_000_000_000_000 }), (name, text, from) => {
       const schedule = parseSchedule(text, name);

@@ -79,7 +79,8 @@ class Bench {
 
   async settle(): Promise<void> {
     // A tick arms the alarm when it is through; runs begun in it are drained unless the test holds them.
-    for (let turn = 0; turn < 200 && this.#alarm === null; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+    for (let turn = 0; turn < 200 && this.#alarm === null; turn++)
+      await new Promise((resolve) => setTimeout(resolve, 1));
     if (this.hold === null) await this.scheduler.drain();
   }
 

@@ -115,7 +115,10 @@ test('settings, changed by the operator, are all checked before any is written',
   await t.rejects(change({ host: 'x', mode: 'none' }), { code: 'invalid_argument', field: 'mode' });
   await t.rejects(change({ host: 'x', hots: 'y' }), { code: 'not_found', field: 'hots', message: /it has host, port/ });
   await t.rejects(change({ host: 'x' }, ['token']), { code: 'invalid_argument', field: 'token' });
-  await t.rejects(change({ token: 'canary' }), { code: 'invalid_argument', message: /^token: is a secret; [^c]*capsule secret/ });
+  await t.rejects(change({ token: 'canary' }), {
+    code: 'invalid_argument',
+    message: /^token: is a secret; [^c]*capsule secret/,
+  });
   await t.rejects(change({ boxes: '[1]' }), { code: 'invalid_argument', field: 'boxes' });
   await t.rejects(change({ host: 'x'.repeat(70_000) }), { code: 'too_large', field: 'host' });
   t.equal(readFileSync(b.path, 'utf8'), before);

@@ -16,7 +16,9 @@ test('secret file, any secrets, come back as they were, and are not in the file'
       const file = sealSecrets(KEY, SPACE, all);
       const back = openSecrets(KEY, SPACE, file);
       if (back.size !== all.size) return false;
-      return [...all].every(([key, value]) => back.get(key)?.equals(value) && (value.length < 6 || !file.includes(value)));
+      return [...all].every(
+        ([key, value]) => back.get(key)?.equals(value) && (value.length < 6 || !file.includes(value)),
+      );
     }),
     { numRuns: 100 },
   );
@@ -25,19 +27,27 @@ test('secret file, any secrets, come back as they were, and are not in the file'
 
 test('secret file, any bit flipped, any byte missing or added, does not open', (t) => {
   fc.assert(
-    fc.property(secrets, fc.nat(), fc.integer({ min: 0, max: 7 }), fc.constantFrom('flip', 'cut', 'grow'), (all, at, bit, how) => {
-      const file = sealSecrets(KEY, SPACE, all);
-      const place = at % file.length;
-      const changed = Buffer.from(file);
-      changed[place] = changed[place]! ^ (1 << bit);
-      const damaged = { flip: changed, cut: file.subarray(0, place), grow: Buffer.concat([file, randomBytes(1)]) }[how];
-      try {
-        openSecrets(KEY, SPACE, damaged);
-        return false;
-      } catch (error) {
-        return asFault(error).code === 'io_error';
-      }
-    }),
+    fc.property(
+      secrets,
+      fc.nat(),
+      fc.integer({ min: 0, max: 7 }),
+      fc.constantFrom('flip', 'cut', 'grow'),
+      (all, at, bit, how) => {
+        const file = sealSecrets(KEY, SPACE, all);
+        const place = at % file.length;
+        const changed = Buffer.from(file);
+        changed[place] = changed[place]! ^ (1 << bit);
+        const damaged = { flip: changed, cut: file.subarray(0, place), grow: Buffer.concat([file, randomBytes(1)]) }[
+          how
+        ];
+        try {
+          openSecrets(KEY, SPACE, damaged);
+          return false;
+        } catch (error) {
+          return asFault(error).code === 'io_error';
+        }
+      },
+    ),
     { numRuns: 200 },
   );
   t.end();

@@ -43,11 +43,15 @@ test('secret store, many writers at once, lose nothing', async (t) => {
 test('secret store, a full one, takes changes and refuses one more; the largest that is allowed fits its file', async (t) => {
   const { store, again } = openSecretBench(t);
   const value = Buffer.alloc(LIMITS.secretBytesMax, 7);
-  for (let index = 0; index < LIMITS.secretsPerCapsuleMax; index++) await store.set(MAIL, `k${index}`, Buffer.from('v'));
+  for (let index = 0; index < LIMITS.secretsPerCapsuleMax; index++)
+    await store.set(MAIL, `k${index}`, Buffer.from('v'));
   await t.rejects(store.set(MAIL, 'one-more', value), { code: 'quota_exceeded' });
   await store.set(MAIL, 'k0', value);
   t.same(await again().read(MAIL, 'k0'), value);
-  const all = Array.from({ length: LIMITS.secretsPerCapsuleMax }, (_, index) => [`${index}`.padEnd(4096), value] as const);
+  const all = Array.from(
+    { length: LIMITS.secretsPerCapsuleMax },
+    (_, index) => [`${index}`.padEnd(4096), value] as const,
+  );
   t.ok(sealSecrets(Buffer.alloc(32), MAIL, new Map(all)).length <= LIMITS.secretFileBytesMax);
 });
 
@@ -59,5 +63,8 @@ test('secret store, a bad key or value, is refused and the error does not hold t
   }
   t.throws(() => store.set(MAIL, 'k', Buffer.alloc(0)), { code: 'invalid_argument', field: 'value' });
   const large = Buffer.alloc(LIMITS.secretBytesMax + 1, 'canary');
-  t.throws(() => store.set(MAIL, 'k', large), { code: 'too_large', message: /^value: a secret has at most \d+ bytes$/ });
+  t.throws(() => store.set(MAIL, 'k', large), {
+    code: 'too_large',
+    message: /^value: a secret has at most \d+ bytes$/,
+  });
 });

@@ -48,7 +48,10 @@ test('keyring, what was set, is found by its names, and no value is on an argume
 
 test('keyring, not installed or out of reach, is an error that says what to do and never an empty answer', async (t) => {
   const none = new KeyringSecretStore(null);
-  await t.rejects(none.has(MAIL, 'k'), { code: 'not_supported', message: /not available.*libsecret-tools.*store = "file"/ });
+  await t.rejects(none.has(MAIL, 'k'), {
+    code: 'not_supported',
+    message: /not available.*libsecret-tools.*store = "file"/,
+  });
   const broken = new KeyringSecretStore(makeProgram(t, true).path);
   await t.rejects(broken.has(MAIL, 'k'), { code: 'io_error', message: /not available/ });
   await t.rejects(broken.set(MAIL, 'k', Buffer.from('v')), { code: 'io_error' });
