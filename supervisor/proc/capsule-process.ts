@@ -234,7 +234,7 @@ export class CapsuleProcess {
         generation,
         memoryPages: manifest.limits.memoryPages,
         blockBytesMax: Math.min(manifest.limits.memoryPages * 65536, LIMITS.hostBlockBytesMax),
-        config: { ...config, ...values },
+        config: { ...values, ...config },
         handles,
         logLevel: 'info',
       });

@@ -26,7 +26,7 @@ export interface ProcessHooks {
   spawn(tier: Tier): WorkerProcess;
   /** Reads the module and checks its hash, at each start. */
   readModule(spec: CapsuleSpec): Promise<Buffer>;
-  /** Settings as they are now, at each start; they come on top of the spec's. Absent: there are none. */
+  /** Settings as they are now, at each start; the spec's own stand above them. Absent: there are none. */
   configure?(spec: CapsuleSpec): Promise<Readonly<Record<string, string>>>;
   /** A new instance is about to run: registers it on the bus and answers its automatic handles. */
   register(process: CapsuleProcess): readonly InterceptorHandle[];

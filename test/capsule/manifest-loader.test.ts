@@ -39,6 +39,7 @@ test('manifest, only a package, asks for nothing and gets the defaults', (t) => 
       net_bind: [],
       host_process: [],
       identity: [],
+      cron: false,
       uplink: false,
       allow_prompt_injection: false,
     },

@@ -51,6 +51,8 @@ accept_weaker = ["weather"]
 disabled = ["fs"]
 [log]
 level = "debug"
+[secrets]
+store = "keyring"
 `,
     { mode: 0o600 },
   );
@@ -65,6 +67,7 @@ level = "debug"
     tiers: { acceptWeaker: ['weather'] },
     capsules: { disabled: ['fs'] },
     log: { level: 'debug' },
+    secrets: { store: 'keyring' },
     tokens: { required: false },
     budget: { configured: false },
   });
