@@ -28,7 +28,8 @@ export const CAPSULE_METHODS = {
     params: z.strictObject({ ...offer, planHash: z.string().regex(/^[0-9a-f]{64}$/, 'the hash of a plan') }),
     stream: false,
   },
-  'capsule.remove': { params: z.strictObject({ name }), stream: false },
+  /** `purge`: what the capsule stored goes, too. Its secrets, settings and timers always go. */
+  'capsule.remove': { params: z.strictObject({ name, purge: z.boolean().default(false) }), stream: false },
   'capsule.list': { params: none, stream: false },
   'capsule.tree': { params: none, stream: false },
   'capsule.verify': { params: z.strictObject({ name: name.optional() }), stream: false },

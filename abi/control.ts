@@ -68,6 +68,33 @@ export const CONTROL_METHODS = {
     params: z.strictObject({ id: z.string().min(1).max(64), decision: z.enum(APPROVAL_DECISIONS) }),
     stream: false,
   },
+  /** Questions of install and upgrade hooks, open ones first, then every change; with `capsule` only of that one. */
+  'elicit.follow': { params: z.strictObject({ capsule: target.optional() }), stream: true },
+  /** Exactly one of `value`, `values` (for an array) and `cancel`. Secrets are answered here and nowhere else. */
+  'elicit.answer': {
+    params: z.strictObject({
+      id: z.string().min(1).max(64),
+      value: z.string().optional(),
+      values: z.array(z.string()).optional(),
+      cancel: z.literal(true).optional(),
+      reason: z.string().max(512).optional(),
+    }),
+    stream: false,
+  },
+  /** Settings (`[env]`) of an installed capsule, changed first when `set` or `unset` is given. */
+  'capsule.config': {
+    params: z.strictObject({
+      capsule: target,
+      set: z.record(z.string().max(128), z.string()).default({}),
+      unset: z.array(z.string().max(128)).max(1000).default([]),
+    }),
+    stream: false,
+  },
+  /** Keeps a secret of an installed capsule; without `value` it is removed. There is no way to read one. */
+  'capsule.secret': {
+    params: z.strictObject({ capsule: target, key: z.string().max(4096), value: z.string().optional() }),
+    stream: false,
+  },
   'overlay.diff': { params: z.strictObject({ session, paths: z.array(z.string()).optional() }), stream: false },
   'overlay.commit': { params: z.strictObject({ session, paths: z.array(z.string()).optional() }), stream: false },
   'overlay.rollback': { params: z.strictObject({ session, paths: z.array(z.string()).optional() }), stream: false },
@@ -159,6 +186,37 @@ export interface ApprovalRow {
   readonly createdAt: number;
   /** `pending`: someone waits for the answer; `queued`: nobody was there, the next try after an answer goes through. */
   readonly state: 'pending' | 'queued' | 'once' | 'session' | 'denied' | 'expired' | 'used';
+}
+
+/** A question of an install or upgrade hook. */
+export interface ElicitRow {
+  readonly id: string;
+  readonly capsule: string;
+  readonly principal: string;
+  readonly kind: 'text' | 'secret' | 'select' | 'array';
+  readonly key: string;
+  /** The capsule's own words: untrusted text. */
+  readonly prompt: string;
+  /** Empty but for `select`; any other answer is refused. */
+  readonly options: readonly string[];
+  readonly default: string | null;
+  readonly createdAt: number;
+  readonly state: 'open' | 'answered' | 'cancelled';
+}
+
+export type ElicitAnswerInput =
+  | { readonly value: string }
+  | { readonly values: readonly string[] }
+  | { readonly cancel: true; readonly reason: string | null };
+
+/** One row of `[env]`. `value` is null when it is unset, and always for a secret. */
+export interface EnvValueRow {
+  readonly name: string;
+  readonly type: 'string' | 'secret' | 'array';
+  readonly description: string | null;
+  readonly choices: readonly string[];
+  readonly value: string | null;
+  readonly source: 'value' | 'default' | 'unset';
 }
 
 export interface LogRow {

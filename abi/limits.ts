@@ -49,6 +49,29 @@ export const LIMITS = {
   openFilesMax: 64,
   coreBytesMax: 0,
   logLinesKeptPerCapsule: 1000,
+  // questions at install, secrets, configuration
+  elicitWaitMs: 120_000,
+  elicitOptionsMax: 256,
+  elicitTextCharsMax: 4096,
+  elicitAnswerBytesMax: 64 * KIB,
+  elicitAnswerItemsMax: 1024,
+  elicitOpenMax: 16,
+  lifecycleWallMs: 15 * 60_000,
+  secretBytesMax: 64 * KIB,
+  secretsPerCapsuleMax: 128,
+  secretFileBytesMax: 16 * MIB,
+  envValueBytesMax: 64 * KIB,
+  envFileBytesMax: 1 * MIB,
+  // timers
+  cronTimersPerCapsuleMax: 32,
+  cronNameBytesMax: 128,
+  cronScheduleBytesMax: 256,
+  cronPayloadBytesMax: 64 * KIB,
+  cronPeriodMsMin: 60_000,
+  cronLateMs: 60_000,
+  cronWakeMsMax: 30_000,
+  cronClockBackMs: 24 * 60 * 60_000,
+  cronChangesPerMinuteMax: 60,
   // storage
   storageBytesPerPrincipalMax: 1024 * MIB,
   openOverlayFilesMax: 64,
@@ -168,5 +191,10 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
     'two streams of output, every byte escaped, must fit a frame to a worker',
   );
   need(limits.restartBackoffMs < limits.restartBackoffMsMax, 'backoff must be able to grow');
+  need(
+    limits.secretsPerCapsuleMax * (limits.secretBytesMax + limits.keyBytesMax) * 1.5 < limits.secretFileBytesMax,
+    'all secrets of a capsule must fit their file',
+  );
+  need(limits.cronWakeMsMax < limits.cronLateMs, 'a timer must be looked at before it counts as late');
   return broken;
 }

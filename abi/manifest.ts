@@ -45,6 +45,17 @@ export interface EnvRow {
   readonly placeholder: string | null;
 }
 
+/** One `[[cron]]` section: a timer that the capsule has as long as it is installed. */
+export interface CronRow {
+  readonly name: string;
+  /** `abi/cron-schedule.ts`; it was checked when the manifest was read. */
+  readonly schedule: string;
+  readonly timezone: string | null;
+  readonly action: string;
+  /** What happens to an occurrence that was missed: one run as soon as it can be, or none. */
+  readonly missed: 'once' | 'skip';
+}
+
 export interface ManifestWarning {
   /** 1-based line in Capsule.toml, 0 when it has none. */
   readonly line: number;
@@ -71,6 +82,7 @@ export interface CapsuleManifest {
   readonly interceptors: readonly InterceptorRow[];
   readonly capabilities: Readonly<Record<CapabilityName, readonly string[] | boolean>>;
   readonly env: readonly EnvRow[];
+  readonly cron: readonly CronRow[];
   readonly commands: readonly {
     readonly name: string;
     readonly description: string | null;

@@ -1,5 +1,6 @@
 import type { Options, PositionalOptions } from 'yargs';
 import type { CommandRow } from './command-table.js';
+import { PRESET_OPTIONS } from './elicit-prompt.js';
 
 const YES: Options = { type: 'boolean', describe: 'consent to exactly what is shown' };
 const DOWNGRADE: Options = { type: 'boolean', describe: 'accept a version older than the installed one' };
@@ -15,20 +16,21 @@ export const CAPSULE_STORE_COMMANDS: readonly CommandRow[] = [
   {
     syntax: 'install <source>',
     summary: 'show what a capsule asks for, then install it',
-    options: { yes: YES, 'allow-downgrade': DOWNGRADE, 'insecure-local': LOCAL },
+    options: { yes: YES, 'allow-downgrade': DOWNGRADE, 'insecure-local': LOCAL, ...PRESET_OPTIONS },
     positionals: { source: SOURCE },
     load: async () => (await import('./capsule/install-command.js')).runCapsuleInstall,
   },
   {
     syntax: 'update [name]',
     summary: 'fetch again from where it came from; asks when it wants more than before',
-    options: { yes: YES, 'allow-downgrade': DOWNGRADE, 'insecure-local': LOCAL },
+    options: { yes: YES, 'allow-downgrade': DOWNGRADE, 'insecure-local': LOCAL, ...PRESET_OPTIONS },
     positionals: { name: NAME },
     load: async () => (await import('./capsule/install-command.js')).runCapsuleUpdate,
   },
   {
     syntax: 'remove <name>',
-    summary: 'end and remove a capsule that no other needs',
+    summary: 'end and remove a capsule that no other needs, with its secrets, settings and timers',
+    options: { purge: { type: 'boolean', describe: 'what it stored goes, too' } },
     positionals: { name: NAME },
     load: async () => (await import('./capsule/list-commands.js')).runCapsuleRemove,
   },

@@ -81,6 +81,7 @@ export class ChatLink {
       {
         workspace: await resolveWorkspace(this.#context.io),
         interactive,
+        questions: interactive,
         ...(this.#session === undefined ? {} : { session: this.#session }),
         ...(mode === undefined || this.#openedOnce ? {} : { mode }),
       },

@@ -1,9 +1,10 @@
-import type { ApprovalMode, ApprovalRow } from '../abi/control.js';
+import type { ApprovalMode, ApprovalRow, ElicitRow } from '../abi/control.js';
 import { asFault, EXIT, Fault } from '../abi/errno.js';
 import { askApproval, sendAnswer } from './approval-prompt.js';
 import { ChatLink } from './chat-link.js';
 import type { CommandContext } from './context.js';
 import type { Conversation, ConversationEvent } from './conversation.js';
+import { askQuestion } from './elicit-prompt.js';
 import type { KeyInput } from './key-input.js';
 import { isSlash, runSlash } from './slash-commands.js';
 import type { TurnEvent } from './turn-events.js';
@@ -18,7 +19,7 @@ const CANCEL_WAIT_MS = 5_000;
 const HELD_EVENTS_MAX = 10_000;
 
 interface OpenQuestion {
-  readonly row: ApprovalRow;
+  readonly row: ApprovalRow | ElicitRow;
   readonly dismiss: AbortController;
 }
 
@@ -35,7 +36,7 @@ export class ChatScreen {
   readonly #input: KeyInput;
   readonly #link: ChatLink;
   readonly #view: TurnView;
-  readonly #waiting: ApprovalRow[] = [];
+  readonly #waiting: (ApprovalRow | ElicitRow)[] = [];
   readonly #held: TurnEvent[] = [];
   #question: OpenQuestion | null = null;
   #interrupts = 0;
@@ -104,6 +105,7 @@ export class ChatScreen {
 
   #handle(event: ConversationEvent): void {
     if (event.type === 'approval') this.#handleApproval(event.row);
+    else if (event.type === 'question') this.#handleElicit(event.row);
     else if (event.type === 'lost') this.#question?.dismiss.abort();
     else if (this.#question !== null) this.#hold(event);
     else if (this.#input.isLineOpen) this.#aside(() => this.#view.show(event));
@@ -140,7 +142,7 @@ export class ChatScreen {
     if (index >= 0) this.#waiting.splice(index, 1);
     if (row.state === 'pending') {
       // The same id with other arguments is another question: what is on the screen may not be answered any more.
-      if (open?.row.id === row.id && open.row.argsHash === row.argsHash) return;
+      if (open?.row.id === row.id && 'argsHash' in open.row && open.row.argsHash === row.argsHash) return;
       this.#waiting.push(row);
       if (open?.row.id === row.id) open.dismiss.abort();
       else if (open === null) void this.#askNext();
@@ -149,6 +151,16 @@ export class ChatScreen {
     if (open?.row.id === row.id) open.dismiss.abort();
     else if (row.state === 'queued')
       this.#notice(`queued for approval: ${row.action} ${row.resource} (astrid approvals)`);
+  }
+
+  /** A question of an install hook takes its turn among the approvals. */
+  #handleElicit(row: ElicitRow): void {
+    const index = this.#waiting.findIndex((other) => other.id === row.id);
+    if (index >= 0) this.#waiting.splice(index, 1);
+    if (row.state === 'open') {
+      this.#waiting.push(row);
+      if (this.#question === null) void this.#askNext();
+    } else if (this.#question?.row.id === row.id) this.#question.dismiss.abort();
   }
 
   async #askNext(): Promise<void> {
@@ -171,6 +183,11 @@ export class ChatScreen {
     this.#view.endLine();
     this.#terminal.control('clearLine');
     const { row, dismiss } = question;
+    if ('kind' in row) {
+      const client = this.#link.connected?.client;
+      if (client !== undefined) await askQuestion(this.#terminal, this.#input, client, row, dismiss.signal);
+      return;
+    }
     const answer = await askApproval(this.#terminal, this.#input, row, this.#context.io.now, dismiss.signal);
     if (answer.decision === null) {
       this.#terminal.line(paint('dim', `approval ${row.id} was settled elsewhere or changed`));

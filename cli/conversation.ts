@@ -1,4 +1,11 @@
-import type { ApprovalDecision, ApprovalMode, ApprovalRow, BusEventRow, SessionRow } from '../abi/control.js';
+import type {
+  ApprovalDecision,
+  ApprovalMode,
+  ApprovalRow,
+  BusEventRow,
+  ElicitRow,
+  SessionRow,
+} from '../abi/control.js';
 import { asFault, EXIT, Fault } from '../abi/errno.js';
 import type { ControlClient } from './client.js';
 import type { EventStream } from './event-stream.js';
@@ -8,6 +15,7 @@ import { readTurnEvents, TURN_PATTERNS, type TurnEvent, type TurnOutcome } from 
 export type ConversationEvent =
   | TurnEvent
   | { readonly type: 'approval'; readonly row: ApprovalRow }
+  | { readonly type: 'question'; readonly row: ElicitRow }
   /** The connection is gone; the session is not: open it again with its id. */
   | { readonly type: 'lost'; readonly fault: Fault };
 
@@ -18,6 +26,8 @@ export interface ConversationOptions {
   readonly mode?: ApprovalMode;
   /** Somebody will answer approvals on this connection. Otherwise they are queued. */
   readonly interactive: boolean;
+  /** Somebody answers questions of install hooks here. */
+  readonly questions?: boolean;
 }
 
 /** How a turn's outcome leaves the process. */
@@ -75,10 +85,16 @@ export class Conversation {
     // Both open before either is read: a connection that breaks in between is this call's fault, not an event.
     const bus = await client.stream('bus.subscribe', { session: session.id, patterns: [...TURN_PATTERNS] });
     const approvals = await client.stream('approvals.follow', { session: session.id });
+    const questions = options.questions === true ? await client.stream('elicit.follow', {}) : null;
     conversation.#pump(bus, (event) => conversation.#handleBus(readRecord<BusEventRow>(event, 'bus.subscribe')));
     conversation.#pump(approvals, (event) =>
       handler({ type: 'approval', row: readRecord<ApprovalRow>(event, 'approvals.follow') }),
     );
+    if (questions !== null) {
+      conversation.#pump(questions, (event) =>
+        handler({ type: 'question', row: readRecord<ElicitRow>(event, 'elicit.follow') }),
+      );
+    }
     return conversation;
   }
 

@@ -7,9 +7,13 @@ const CTRL_C = '\x03';
 const CTRL_D = '\x04';
 const TYPED_AHEAD_CHARS_MAX = 4096;
 const HISTORY_LINES = 500;
+const FIELD_CHARS_MAX = 64 * 1024;
 
 /** How long the keyboard must be silent before a question counts as shown and an answer is taken. */
 const QUIET_MS = 300;
+
+/** What a field got: a text, or how it ended without one. */
+export type Field = { readonly text: string } | { readonly ended: 'escape' | 'interrupt' | 'end' | 'dismissed' };
 
 /** What a question got: one of its letters, or how it ended otherwise. */
 export type Choice =
@@ -145,6 +149,59 @@ export class KeyInput {
         else if (text.length === 1 && keys.includes(text.toLowerCase())) finish({ key: text.toLowerCase() });
       };
     });
+  }
+
+  /**
+   * One line of text for a question, shown as it is typed or, when hidden, not at all. As with `readChoice`, what was typed before
+   * the question was up is dropped.
+   */
+  readField(hidden: boolean, show: () => void, dismissed: AbortSignal): Promise<Field> {
+    if (this.#ended) return Promise.resolve({ ended: 'end' });
+    const before = this.#sink;
+    this.#typedAhead = '';
+    return new Promise((resolve) => {
+      let armed = false;
+      let text = '';
+      const timer = setTimeout(() => {
+        armed = true;
+        show();
+      }, this.#quietMs);
+      const finish = (field: Field) => {
+        clearTimeout(timer);
+        dismissed.removeEventListener('abort', onDismissed);
+        this.#sink = before;
+        resolve(field);
+      };
+      const onDismissed = () => finish({ ended: 'dismissed' });
+      dismissed.addEventListener('abort', onDismissed, { once: true });
+      if (dismissed.aborted) return onDismissed();
+      this.#sink = (typed) => {
+        if (typed.includes(CTRL_C)) return finish({ ended: 'interrupt' });
+        if (typed.includes(CTRL_D)) return finish({ ended: 'end' });
+        if (typed === '\x1b') return finish({ ended: 'escape' });
+        if (!armed) return void timer.refresh();
+        // Arrows and other keys that send a sequence mean nothing here.
+        if (typed.startsWith('\x1b')) return undefined;
+        const end = typed.search(/[\r\n]/);
+        text = this.#typeInto(text, end < 0 ? typed : typed.slice(0, end), hidden);
+        if (end >= 0) finish({ text });
+      };
+    });
+  }
+
+  /** The text after these keys; echoes what is printable. */
+  #typeInto(text: string, typed: string, hidden: boolean): string {
+    let result = text;
+    for (const char of typed) {
+      if (char === '\x7f' || char === '\b') {
+        if (result !== '' && !hidden) this.#editorOutput.write('\b \b');
+        result = [...result].slice(0, -1).join('');
+      } else if (!/\p{Cc}/u.test(char) && result.length < FIELD_CHARS_MAX) {
+        result += char;
+        if (!hidden) this.#editorOutput.write(char);
+      }
+    }
+    return result;
   }
 
   #openEditor(): Interface {

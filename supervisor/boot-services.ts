@@ -1,6 +1,8 @@
 import type { Fault } from '../abi/errno.js';
+import { type LifecycleServices, openLifecycleServices } from './boot-lifecycle.js';
 import type { BusPort } from './bus-port.js';
 import type { Config } from './config.js';
+import type { AuditPort } from './dispatch.js';
 import type { KernelFiles } from './files-service.js';
 import type { Home } from './home.js';
 import { HostProcesses } from './host-process/service.js';
@@ -27,6 +29,9 @@ export interface ServiceParts {
   readonly files: KernelFiles;
   readonly bus: BusPort;
   readonly people: AskService;
+  readonly audit: AuditPort;
+  /** Whether a capsule that speaks for people runs. */
+  readonly uplinkRuns: () => boolean;
   readonly processOf: (capsule: string) => CapsuleProcess | undefined;
   readonly processes: () => readonly CapsuleProcess[];
   readonly version: string;
@@ -44,6 +49,7 @@ export interface InstanceOwner {
 
 export interface KernelServices {
   readonly handlers: ReturnType<typeof makeHandlers>;
+  readonly lifecycle: LifecycleServices;
   /** Called once for each instance that ended, however it ended. */
   release(sourceId: string): void;
   /** Ends whatever the services hold; capsules are gone already. */
@@ -53,17 +59,25 @@ export interface KernelServices {
 /** Makes the services behind the host calls. Each line of `owners` and `closing` is one thing that must not outlive its owner. */
 export function openServices(parts: ServiceParts): KernelServices {
   const { files, bus, people, store } = parts;
+  const kv = new KvStore(store);
+  const lifecycle = openLifecycleServices(parts, kv);
   const { net, uplinks, identity, security, ...peoples } = openPeopleServices(parts);
   const web = new HttpService({ local: parts.config.net.local });
   const processes = openProcesses(parts);
   const owners: readonly InstanceOwner[] = [net, uplinks, web, processes];
-  const closing: readonly (() => Promise<void> | void)[] = [peoples.close, () => web.close(), () => processes.close()];
+  const closing: readonly (() => Promise<void> | void)[] = [
+    () => lifecycle.scheduler.drain(),
+    peoples.close,
+    () => web.close(),
+    () => processes.close(),
+  ];
   return {
+    lifecycle,
     handlers: makeHandlers({
       files,
       bus,
       hooks: bus,
-      kv: new KvStore(store),
+      kv,
       people,
       net,
       uplinks,
@@ -71,6 +85,7 @@ export function openServices(parts: ServiceParts): KernelServices {
       security,
       web,
       processes,
+      ...lifecycle.handlers,
     }),
     release: (sourceId) => {
       for (const owner of owners) owner.release(sourceId);

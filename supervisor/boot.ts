@@ -1,11 +1,11 @@
 import { unlink } from 'node:fs/promises';
-import type { SessionRow } from '../abi/control.js';
 import type { Fault } from '../abi/errno.js';
-import { LIMITS } from '../abi/limits.js';
-import { LAG_TOPIC, Router } from '../bus/router.js';
+import { Router } from '../bus/router.js';
 import { KernelAsk } from './ask-service.js';
 import { BootAuditCheck } from './audit-check.js';
 import { AuditTrail } from './audit-trail.js';
+import { makeFace } from './boot-face.js';
+import type { LifecycleServices } from './boot-lifecycle.js';
 import { openServices } from './boot-services.js';
 import { type BootLogger, BootSteps } from './boot-steps.js';
 import { BusPort } from './bus-port.js';
@@ -13,8 +13,8 @@ import { syncBuiltins } from './capsule/builtins.js';
 import { undoInterrupted } from './capsule/record-change.js';
 import { type CapsuleProblem, CapsuleStore } from './capsule/store.js';
 import { makeCapsuleFace } from './capsule-face.js';
+import { startTicks } from './clockwork.js';
 import { type Config, loadConfig } from './config.js';
-import type { KernelFace } from './control/kernel-face.js';
 import { ControlListener, ignoreMissing, writePrivate } from './control/listener.js';
 import { makeControlHandlers } from './control/methods.js';
 import { Delivery } from './delivery.js';
@@ -25,12 +25,14 @@ import { Gate, makeLayers } from './gate/gate.js';
 import { type Home, openHome, openPrincipalHome } from './home.js';
 import { takeInstanceLock } from './instance-lock.js';
 import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
+import { CapsuleLifecycle, type LifecycleRunner } from './lifecycle/runner.js';
 import { LogBook } from './log-book.js';
 import { openPool, type Pool } from './pool/pool.js';
 import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
 import { ProcessTable } from './process-table.js';
 import { SessionToken } from './session-token.js';
 import { Sessions } from './sessions.js';
+import { SettingsPort } from './settings-port.js';
 import { openStore, type Store } from './storage/store.js';
 import { UplinkPort } from './uplink-port.js';
 
@@ -48,17 +50,16 @@ export interface BootOptions {
 
 export interface Kernel {
   readonly problems: readonly CapsuleProblem[];
+  /** Runs install and upgrade hooks. */
+  readonly lifecycle: LifecycleRunner;
+  readonly forget: LifecycleServices['forget'];
   stop(): Promise<void>;
 }
 
 const PRINCIPAL = 'default';
-const LAG_REPORT_MS = 10_000;
-const TICK_TOPIC = 'astrid.v1.watchdog.tick';
-/** A session counts as active this long after it was last opened or spoken in. */
-const ACTIVE_MS = 15 * 60_000;
 
 /** What the first half of boot opens: everything below the capsules. */
-interface Ground {
+export interface Ground {
   readonly home: Home;
   readonly config: Config;
   readonly store: Store;
@@ -177,13 +178,19 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
 
   const lags = new Map<string, number>();
   const router = new Router({ onLag: (id, count) => void lags.set(id, (lags.get(id) ?? 0) + count) });
-  const processOf = (name: string) => table.get(name);
+  const processOf = (endpoint: string) => table.get(endpoint) ?? lifecycle.processAt(endpoint);
   const delivery = new Delivery({
     processOf,
     publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
     log: (capsule, message) => logs.write(capsule, 'warn', message),
   });
-  const bus: BusPort = new BusPort({ router, delivery, processOf, onFault });
+  const bus: BusPort = new BusPort({
+    router,
+    delivery,
+    processOf,
+    onFault,
+    receiveAnswer: (message) => services.lifecycle.questions.receive(message),
+  });
   const people = new KernelAsk(approvals, sessions, config.approval.mode);
   const token = new SessionToken();
   const onRejected = (why: string) => options.logger.error({ reason: why }, 'client rejected');
@@ -200,6 +207,9 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
         files,
         bus,
         people,
+        audit,
+        uplinkRuns: () =>
+          table.all().some(({ spec, isRunning }) => isRunning && spec.manifest.capabilities.uplink === true),
         processOf,
         processes: () => table.all(),
         version: options.version,
@@ -217,6 +227,8 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     dispatcher,
     audit,
     logs,
+    configure: ({ principal, manifest }) => services.lifecycle.configure(principal, manifest),
+    capsuleStarted: (process) => services.lifecycle.capsuleStarted(process),
     release: (sourceId) => services.release(sourceId),
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
   });
@@ -231,6 +243,13 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     principal: PRINCIPAL,
     socketPath: home.uplinkSocket,
   });
+  const lifecycle = new CapsuleLifecycle({
+    specify: (principal, capsule) => table.specify(capsule, principal),
+    hooks,
+    record: ({ principal, capsule, kind }, outcome, version, why) =>
+      audit.append(kernelEvent(`capsule.${kind}_hook`, `${capsule}@${version}`, outcome, why, { principal, capsule })),
+  });
+  steps.onWalkBack('lifecycle hooks', () => lifecycle.close());
   const found = await steps.run(
     'capsules',
     () => table.startAll(),
@@ -248,9 +267,15 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     audit,
     principal: PRINCIPAL,
     shipped: [...synced.map(({ capsule }) => capsule.name), ...ground.builtins.problems.map(({ name }) => name)],
-    lifecycle: null,
+    lifecycle,
+    forget: (principal, name, purge) => services.lifecycle.forget(principal, name, purge),
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
   });
+  await steps.run(
+    'timers',
+    () => services.lifecycle.scheduler.start(),
+    () => services.lifecycle.scheduler.stop(),
+  );
   const check = new BootAuditCheck({
     home,
     pool: ground.pool,
@@ -270,6 +295,12 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     uplinks,
     capsules: capsuleFace,
     check,
+    questions: services.lifecycle.questions,
+    settings: new SettingsPort(
+      services.lifecycle.env,
+      PRINCIPAL,
+      async (name) => (await capsules.readInstalled(PRINCIPAL, name)).manifest,
+    ),
     startedAt,
     clients: () => listener.clientCount,
   });
@@ -298,7 +329,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     () => unlink(home.ready).catch(ignoreMissing),
   );
   void check.run();
-  return { problems: all, stop: () => steps.walkBack() };
+  return { problems: all, lifecycle, forget: services.lifecycle.forget, stop: () => steps.walkBack() };
 }
 
 function sessionStore(store: Store) {
@@ -306,84 +337,5 @@ function sessionStore(store: Store) {
   return {
     put: (id: string, session: unknown) => store.write(() => table.put(id, session)),
     all: () => [...table.all()].map(([, session]) => session),
-  };
-}
-
-interface FaceParts {
-  readonly options: BootOptions;
-  readonly steps: BootSteps;
-  readonly ground: Ground;
-  readonly table: ProcessTable;
-  readonly sessions: Sessions;
-  readonly approvals: Approvals;
-  readonly files: KernelFiles;
-  readonly uplinks: UplinkPort;
-  readonly capsules: KernelFace['capsules'];
-  readonly check: BootAuditCheck;
-  readonly startedAt: number;
-  readonly clients: () => number;
-}
-
-function makeFace(parts: FaceParts): KernelFace {
-  const { options, ground, table, sessions, approvals, files, uplinks } = parts;
-  const { audit, logs, home, config } = ground;
-  return {
-    defaultMode: config.approval.mode,
-    status: () => ({
-      pid: process.pid,
-      version: options.version,
-      uptimeMs: Math.round(performance.now() - parts.startedAt),
-      home: home.root,
-      capsules: {
-        total: table.all().length,
-        ready: table.all().filter((capsule) => capsule.isReady).length,
-        failed: table.all().filter((capsule) => capsule.state === 'failed').length,
-      },
-      clients: parts.clients(),
-      sessions: sessions.list().length,
-      pendingApprovals: approvals.pendingCount,
-      auditor: audit.status(),
-      auditCheck: parts.check.state,
-      boot: parts.steps.taken,
-    }),
-    requestStop: options.requestStop,
-    recordOperator: async (action, resource, client, session) => {
-      const more = { layer: 'operator', session: session ?? null } as const;
-      await audit.append(kernelEvent(action, resource, 'accepted', client, more));
-    },
-    processes: table,
-    logs,
-    sessions: {
-      get: (id) => sessions.get(id),
-      list: () => sessions.list() satisfies Omit<SessionRow, 'resumed'>[],
-      open: (request) => sessions.open(request),
-      addListener: (id) => sessions.addListener(id),
-      touch: (id, now) => sessions.touch(id, now),
-    },
-    bus: uplinks,
-    capsules: parts.capsules,
-    approvals,
-    files,
-    audit,
-  };
-}
-
-/** The kernel's own clockwork: watchdog ticks (ABI reference 5.8), and losses told at most every ten seconds. */
-function startTicks(bus: BusPort, sessions: Sessions, lags: Map<string, number>): () => void {
-  const tick = setInterval(() => {
-    bus.publishKernel(TICK_TOPIC, {}, KERNEL_ACTOR);
-    // What a capsule does on a tick follows the tick's session: one for each in which somebody may be waiting.
-    for (const { id, principal } of sessions.active(Date.now() - ACTIVE_MS)) {
-      bus.publishKernel(TICK_TOPIC, { session_id: id }, { principal, attribution: 'system', session: id });
-    }
-  }, LIMITS.watchdogTickMs);
-  const lag = setInterval(() => {
-    const total = [...lags.values()].reduce((sum, count) => sum + count, 0);
-    lags.clear();
-    if (total > 0) bus.publishKernel(LAG_TOPIC, { lagged_count: total }, KERNEL_ACTOR);
-  }, LAG_REPORT_MS);
-  return () => {
-    clearInterval(tick);
-    clearInterval(lag);
   };
 }

@@ -5,8 +5,9 @@ import type { KernelFace } from './control/kernel-face.js';
 import type { AuditPort } from './dispatch.js';
 import { CapsuleCatalog } from './install/catalog.js';
 import { Installer } from './install/installer.js';
-import type { InstallAudit, LifecycleRunner } from './install/runner.js';
+import type { InstallAudit } from './install/runner.js';
 import { KERNEL_ACTOR, kernelEvent } from './kernel-hooks.js';
+import type { LifecycleRunner } from './lifecycle/runner.js';
 import type { ProcessTable } from './process-table.js';
 
 export interface CapsuleFaceParts {
@@ -16,7 +17,8 @@ export interface CapsuleFaceParts {
   readonly principal: string;
   /** Names of the capsules that came with the system, also of those that do not start. */
   readonly shipped: readonly string[];
-  readonly lifecycle: LifecycleRunner | null;
+  readonly lifecycle: LifecycleRunner;
+  readonly forget: (principal: string, capsule: string, purge: boolean) => Promise<void>;
   readonly publishKernel: (topic: string, payload: unknown, actor: Actor) => void;
 }
 
@@ -30,6 +32,7 @@ export function makeCapsuleFace(parts: CapsuleFaceParts): KernelFace['capsules']
     reserved: new Set(parts.shipped),
     audit: makeInstallAudit(parts.audit),
     lifecycle: parts.lifecycle,
+    forget: parts.forget,
     onChanged: () =>
       parts.publishKernel('astrid.v1.capsules_loaded', { type: 'raw_json', status: 'ready' }, KERNEL_ACTOR),
   });
@@ -37,7 +40,7 @@ export function makeCapsuleFace(parts: CapsuleFaceParts): KernelFace['capsules']
   return {
     plan: (offer) => installer.plan(offer),
     install: (offer, client) => installer.install(offer, client),
-    remove: (name, client) => installer.remove(name, client),
+    remove: (name, purge, client) => installer.remove(name, purge, client),
     collectGarbage: (dryRun, client) => installer.collectGarbage(dryRun, client),
     list: () => catalog.list(),
     tree: () => catalog.tree(),

@@ -32,6 +32,7 @@ export interface Config {
   /** Local places that capsules may request: `host:port`, as it stands in the URL. */
   readonly net: { readonly local: readonly string[] };
   readonly log: { readonly level: LogLevel };
+  readonly secrets: { readonly store: 'file' | 'keyring' };
   readonly tokens: { readonly required: boolean };
   readonly budget: { readonly configured: boolean };
 }
@@ -93,6 +94,7 @@ const schema = section({
   capsules: section({ disabled: list(capsuleName, 'capsule names') }),
   net: section({ local: list(localPlace, 'local places') }),
   log: section({ level: oneOf(LOG_LEVELS).default('info') }),
+  secrets: section({ store: oneOf(['file', 'keyring']).default('file') }),
   tokens: section({ required: z.boolean(expected('true or false')).default(false) }),
   // Known as a name only: gate/budget.ts refuses to start with one.
   budget: z.unknown().optional(),
@@ -115,7 +117,7 @@ export function parseConfig(text: string): Config {
   }
   const parsed = schema.safeParse(tree);
   if (!parsed.success) throw faultOf(parsed.error.issues[0]!, text);
-  const { approval, policy, tiers, process, capsules, net, log, tokens, budget } = parsed.data;
+  const { approval, policy, tiers, process, capsules, net, log, secrets, tokens, budget } = parsed.data;
   return deepFreeze({
     approval,
     policy: {
@@ -129,6 +131,7 @@ export function parseConfig(text: string): Config {
     capsules,
     net,
     log,
+    secrets,
     tokens,
     budget: { configured: budget !== undefined },
   });

@@ -183,6 +183,7 @@ function makeContext(process: CapsuleProcess, asking: Pick<CallContext, 'recheck
   const { invocation, cancel, wall } = running;
   return {
     capsule: process.name,
+    endpoint: process.endpoint,
     manifest: process.spec.manifest,
     sourceId: process.sourceId,
     phase: PHASES[invocation.exportName] ?? 'normal',

@@ -19,6 +19,7 @@ export interface Home {
   readonly auditPub: string;
   readonly auditLog: string;
   readonly checkpoint: string;
+  readonly secretsKey: string;
   readonly state: string;
   readonly overlays: string;
   readonly blobs: string;
@@ -26,7 +27,18 @@ export interface Home {
   readonly config: string;
 }
 
-const DIRECTORIES = ['run', 'keys', 'var', 'var/audit', 'var/state', 'var/overlay', 'bin', 'home', 'etc'];
+const DIRECTORIES = [
+  'run',
+  'keys',
+  'var',
+  'var/audit',
+  'var/state',
+  'var/overlay',
+  'var/secrets',
+  'bin',
+  'home',
+  'etc',
+];
 
 /**
  * Makes the home where it is missing and refuses one that others can enter: the socket, the token and the keys inside are
@@ -62,6 +74,7 @@ export function describeHome(root: string): Home {
     auditPub: join(root, 'keys/audit.pub'),
     auditLog: join(root, 'var/audit'),
     checkpoint: join(root, 'var/checkpoint'),
+    secretsKey: join(root, 'keys/secrets.key'),
     state: join(root, 'var/state'),
     overlays: join(root, 'var/overlay'),
     blobs: join(root, 'bin'),

@@ -16,6 +16,8 @@ export interface HookParts {
   readonly dispatcher: Dispatcher;
   readonly audit: AuditPort;
   readonly logs: LogBook;
+  readonly configure: NonNullable<ProcessHooks['configure']>;
+  readonly capsuleStarted: (process: CapsuleProcess) => void;
   readonly release: (sourceId: string) => void;
   readonly publishKernel: (topic: string, payload: unknown, actor: Actor) => void;
 }
@@ -52,6 +54,7 @@ export function makeProcessHooks(parts: HookParts): ProcessHooks {
   return {
     spawn: (tier) => spawnWorker(tier, parts.program),
     readModule: parts.readModule,
+    configure: parts.configure,
     register: (process) => register(router, process),
     syscall: (process, call, args, reply) => parts.dispatcher.handle(process, call, args, reply),
     log,
@@ -62,25 +65,31 @@ export function makeProcessHooks(parts: HookParts): ProcessHooks {
       const why = `tier ${tier}, module ${hash}`;
       const event = kernelEvent('capsule.start', what, 'done', why, { capsule: process.name });
       audit.record(() => event);
+      if (!isTemporary(process)) parts.capsuleStarted(process);
     },
     ended: (process, why, lastCalls) => {
       parts.release(process.sourceId);
+      if (isTemporary(process)) router.removeEndpoint(process.endpoint);
       reportEnd(parts, process, why, lastCalls);
     },
   };
 }
 
+/** An instance of its own for one hook: it intercepts nothing, and its end is its runner's to tell. */
+const isTemporary = ({ spec }: CapsuleProcess) => spec.endpoint !== undefined;
+
 /** The instance's endpoint, and its interceptors: in the router, or as automatic handles of a run loop. */
 function register(router: Router, process: CapsuleProcess) {
   const { manifest, hasRunLoop } = process.spec;
-  router.removeEndpoint(process.name);
+  router.removeEndpoint(process.endpoint);
   router.addEndpoint({
-    id: process.name,
+    id: process.endpoint,
     sourceId: process.sourceId,
     publish: manifest.publish,
     subscribe: manifest.subscribe,
     speaksForPeople: manifest.capabilities.uplink === true,
   });
+  if (isTemporary(process)) return [];
   if (!hasRunLoop) {
     for (const interceptor of manifest.interceptors) router.addInterceptor(process.name, interceptor);
     return [];
@@ -101,7 +110,7 @@ function reportEnd(parts: HookParts, process: CapsuleProcess, why: Fault, lastCa
   const reason = `${why.code}: ${why.message}`;
   const event = kernelEvent('capsule.exit', process.name, outcome, reason, { capsule: process.name });
   parts.audit.record(() => event);
-  if (asked) return;
+  if (asked || isTemporary(process)) return;
   const failure = { capsule_id: process.name, reason };
   parts.publishKernel('astrid.v1.health.failed', failure, KERNEL_ACTOR);
 }

@@ -98,8 +98,8 @@ export class ProcessTable {
    * one ends first and is started again if the new one does not become ready. Rejects with why it did not.
    */
   async replace(name: string): Promise<void> {
-    const { store, principal, hooks } = this.#parts;
-    const spec = await this.#specify(await store.readInstalled(principal, name));
+    const { hooks } = this.#parts;
+    const spec = await this.specify(name);
     const old = this.#processes.get(name);
     if (old?.isReady !== true || old.spec.hasRunLoop || spec.hasRunLoop) return this.#startInstead(spec, old);
     let isAdopted = false;
@@ -153,7 +153,7 @@ export class ProcessTable {
       const capsule = byName.get(name)!;
       // Only its providers come before a capsule; the others start side by side.
       const providers = providersOf(capsule, wanted).map((provider) => started.get(provider));
-      const start = Promise.all([this.#specify(capsule), ...providers]).then(([spec]) => this.#start(spec));
+      const start = Promise.all([this.specify(capsule.name), ...providers]).then(([spec]) => this.#start(spec));
       started.set(
         name,
         start.catch((error: unknown) => void found.push({ name, fault: asFault(error) })),
@@ -175,12 +175,12 @@ export class ProcessTable {
     await Promise.all(this.all().map((process) => process.stop()));
   }
 
-  async #specify(capsule: InstalledCapsule): Promise<CapsuleSpec> {
-    const { store, principal, socketPath } = this.#parts;
-    const loaded = await store.loadInstalled(principal, capsule.name);
-    const tier = this.tierOf(capsule.name, loaded.hash);
+  /** What a start of an installed capsule is made from, read and verified now. */
+  async specify(name: string, principal: string = this.#parts.principal): Promise<CapsuleSpec> {
+    const { store, socketPath } = this.#parts;
+    const loaded = await store.loadInstalled(principal, name);
+    const tier = this.tierOf(name, loaded.hash);
     this.#fresh.set(loaded.hash, loaded.wasm);
-    const defaults = loaded.manifest.env.map((row) => [row.name, configText(row.default)] as const);
     return {
       manifest: loaded.manifest,
       hash: loaded.hash,
@@ -188,7 +188,7 @@ export class ProcessTable {
       generation: loaded.generation.generation,
       hasRunLoop: loaded.report.entryPoints.includes('run'),
       principal,
-      config: { ...Object.fromEntries(defaults), ...uplinkConfig(loaded.manifest, socketPath) },
+      config: uplinkConfig(loaded.manifest, socketPath),
     };
   }
 
@@ -219,9 +219,4 @@ function providersOf(capsule: InstalledCapsule, all: readonly InstalledCapsule[]
 function uplinkConfig(manifest: CapsuleManifest, socketPath: string): Record<string, string> {
   const isUplink = manifest.capabilities.uplink === true || manifest.uplinks.length > 0;
   return isUplink ? { ASTRID_SOCKET_PATH: socketPath } : {};
-}
-
-function configText(value: string | readonly string[] | null): string {
-  if (value === null) return '';
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -2,9 +2,11 @@ import { call, decodeJson, encodeJson } from './call.js';
 import { SystemError } from './system-error.js';
 
 /**
- * Questions to the person who installs or upgrades the capsule; only inside `install` and `upgrade`. Each waits up to
- * 120 s. Throws `timed_out`, `cancelled` and, outside those two, `not_supported`.
- * Not served by version 0.1: a capsule that uses this does not load there.
+ * Questions to the person who installs or upgrades the capsule; only inside `install` and `upgrade`. Each waits up to 120 s, and
+ * fails at once when nobody is connected. A key has at most 4 KiB, a description, an option and a default 4,096 characters, an
+ * answer 64 KiB; at most 256 options.
+ * @throws SystemError `cancelled` (the person did not want to, or nobody could be asked), `timed_out`, `not_supported` (called
+ * outside of the two hooks), `invalid_argument`, `too_large`, `quota_exceeded` (16 questions wait already).
  */
 export interface Question {
   /** Name of the value. */
@@ -26,7 +28,7 @@ export function text(question: Question & { readonly default?: string }): string
   return requireValue(ask({ type: 'text', ...question }));
 }
 
-/** The kernel stores the answer as a secret; the capsule never sees it. */
+/** The kernel stores the answer as a secret of this name; the capsule never sees it. The key is not empty and has no `:`. */
 export function secret(question: Question): void {
   ask({ type: 'secret', ...question });
 }

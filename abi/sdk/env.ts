@@ -1,7 +1,8 @@
 import { call, decodeText, encodeText } from './call.js';
 
 /**
- * A configuration value: a name of the manifest's `[env]`, or `ASTRID_SOCKET_PATH`. Fixed when the capsule was loaded.
+ * A configuration value: a name of the manifest's `[env]`, or `ASTRID_SOCKET_PATH`. Fixed when the capsule was loaded: what was set
+ * for it, else, when there is no choice to make, the manifest's default, else nothing.
  * A value that is absent and one that is empty look alike (ABI reference 1.4), so both give the fallback. Values that
  * are not text come as JSON. A secret's value is never given out this way.
  */

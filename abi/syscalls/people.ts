@@ -25,12 +25,21 @@ export const PEOPLE_CALLS = [
     capability: 'uplink',
     since: '0.2.0',
   }),
-  row({ number: 29, name: 'astrid_elicit', params: [request], returns: 'json', blocking: true, audit: 'before' }),
+  row({
+    number: 29,
+    name: 'astrid_elicit',
+    params: [request],
+    returns: 'json',
+    blocking: true,
+    audit: 'before',
+    since: '0.2.0',
+  }),
   row({
     number: 30,
     name: 'astrid_has_secret',
     params: [param('request', 'json', LIMITS.keyBytesMax)],
     returns: 'json',
+    since: '0.2.0',
   }),
   row({
     number: 34,

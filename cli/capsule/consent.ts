@@ -21,6 +21,8 @@ export interface ConsentOptions {
   readonly allowDowngrade: boolean;
   /** An upgrade that gets nothing it did not have needs no answer. */
   readonly quietWhenEqual: boolean;
+  /** Runs the install while what the capsule's hooks ask is answered. */
+  readonly answering: <T>(capsule: string, work: () => Promise<T>) => Promise<T>;
 }
 
 export interface InstallOutcome {
@@ -56,7 +58,9 @@ export async function installWithConsent(
   if (needsAnswer) await askConsent(io, plan);
   const { manifestText: manifest, wasm, source } = fetched;
   const offer = { manifest, wasm, source, allowDowngrade, planHash: plan.planHash };
-  const answer = await client.request('capsule.install', offer, { waitMs: INSTALL_WAIT_MS });
+  const answer = await options.answering(plan.name, () =>
+    client.request('capsule.install', offer, { waitMs: INSTALL_WAIT_MS }),
+  );
   return { plan, result: readRecord<InstallResult>(answer, 'capsule.install') };
 }
 

@@ -2,6 +2,7 @@ import type { CapsuleRow } from '../../abi/capsule-control.js';
 import { asFault, EXIT, exitCodeOf, Fault } from '../../abi/errno.js';
 import type { ControlClient } from '../client.js';
 import { type CommandArguments, type CommandContext, type CommandRun, connectOrStart } from '../context.js';
+import { answerQuestions, readPresets } from '../elicit-prompt.js';
 import { readRows } from '../results.js';
 import { printFault } from '../view/fault-view.js';
 import { paint } from '../view/terminal.js';
@@ -34,7 +35,9 @@ export const runCapsuleInstall: CommandRun = async (context, args) => {
   const fetched = await fetchFor(context, args, args.requiredText('source'));
   const client = await connectOrStart(context);
   try {
+    const presets = readPresets(args);
     const outcome = await installWithConsent(client, fetched, {
+      answering: (capsule, work) => answerQuestions(context, client, { capsule, presets }, work),
       io: context.io,
       json: context.json,
       yes: args.flag('yes'),
@@ -63,7 +66,9 @@ async function updateOne(
   if (plan.kind === 'reinstall' && plan.consent.length === 0) {
     return { name: row.name, action: 'unchanged', version: row.version, message: '' };
   }
+  const presets = readPresets(args);
   const { result } = await installWithConsent(client, fetched, {
+    answering: (capsule, work) => answerQuestions(context, client, { capsule, presets }, work),
     io: context.io,
     json: context.json,
     yes: args.flag('yes'),

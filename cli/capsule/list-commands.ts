@@ -90,10 +90,12 @@ export const runCapsuleVerify: CommandRun = (context, args) =>
 export const runCapsuleRemove: CommandRun = (context, args) =>
   withClient(context, async (client) => {
     const name = args.requiredText('name');
-    const answer = await client.request('capsule.remove', { name }, { waitMs: VERIFY_WAIT_MS });
+    const purge = args.flag('purge');
+    const kept = purge ? 'nothing of it is left' : 'what it stored is kept';
+    const answer = await client.request('capsule.remove', { name, purge }, { waitMs: VERIFY_WAIT_MS });
     const result = readRecord<RemoveResult>(answer, 'capsule.remove');
     if (context.json) context.io.out.json(result);
-    else context.io.out.line(paint('green', 'removed'), ` ${result.name} ${result.version}; what it stored is kept`);
+    else context.io.out.line(paint('green', 'removed'), ` ${result.name} ${result.version}; ${kept}`);
     return EXIT.ok;
   });
 

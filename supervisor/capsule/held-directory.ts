@@ -69,9 +69,14 @@ export class HeldDirectory {
 
   /**
    * A whole regular file.
-   * @throws Fault `not_found`; `escapes_root` for a symbolic link; `too_large`; `io_error` for anything not a file.
+   * @throws Fault `not_found`; `escapes_root` for a symbolic link; `too_large`; `io_error` for anything not a file;
+   * with `privateOnly`, `bad_home` for one that others may read or write.
    */
-  async readFile(name: string, bytesMax: number): Promise<Buffer> {
+  async readFile(
+    name: string,
+    bytesMax: number,
+    options: { privateOnly: boolean } = { privateOnly: false },
+  ): Promise<Buffer> {
     const path = this.#entry(name);
     const label = `${this.label}/${name}`;
     // O_NONBLOCK: opening a fifo that someone put here must fail below, not wait for a writer.
@@ -81,6 +86,8 @@ export class HeldDirectory {
     try {
       const stat = await handle.stat();
       if (!stat.isFile()) throw new Fault('io_error', `${label} is not a regular file`, { field: label });
+      if (options.privateOnly && (stat.mode & 0o077) !== 0)
+        throw new Fault('bad_home', `${label} is open to others; make it private: chmod 600`, { field: label });
       if (stat.size > bytesMax) throw tooLarge(label, stat.size, bytesMax);
       await this.#requireUnmoved(handle, path, label);
       return await readExactly(handle, stat.size);

@@ -2,6 +2,7 @@ import { CAPABILITIES, CAPABILITY_NAMES, type CapabilityName } from '../../abi/c
 import { LIMITS } from '../../abi/limits.js';
 import type { CapsuleManifest, EnvRow, InterceptorRow } from '../../abi/manifest.js';
 import { HOST_VERSION } from './host-version.js';
+import { readCron } from './manifest-cron.js';
 import type { ManifestFindings } from './manifest-findings.js';
 import { readExports, readImports } from './manifest-links.js';
 import type { ManifestSections } from './manifest-schema.js';
@@ -44,6 +45,7 @@ export function mergeManifest(
     interceptors: readInterceptors(sections),
     capabilities: readCapabilities(sections, { ipc_publish: publish, ipc_subscribe: subscribe }, findings),
     env: readEnv(sections),
+    cron: readCron(sections, findings),
     commands: (sections.command ?? []).map(({ name, description, file }) => ({
       name,
       description: description ?? null,
@@ -129,7 +131,9 @@ function readCapabilities(
   const own: Partial<Record<CapabilityName, readonly string[]>> = acl;
   const merged = {} as Record<CapabilityName, readonly string[] | boolean>;
   for (const name of CAPABILITY_NAMES) {
-    if (CAPABILITIES[name].kind === 'flag') merged[name] = root[name] === true;
+    // Whoever declares a timer asks for timers.
+    if (name === 'cron') merged[name] = root[name] === true || (sections.cron?.length ?? 0) > 0;
+    else if (CAPABILITIES[name].kind === 'flag') merged[name] = root[name] === true;
     else merged[name] = own[name] ?? joinLists(root[name] as readonly string[] | undefined, component[name]);
   }
   for (const name of ['net_connect', 'allow_persistent']) {

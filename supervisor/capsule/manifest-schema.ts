@@ -212,6 +212,16 @@ const topic = z.strictObject(
   },
   'a table',
 );
+const cron = z.strictObject(
+  {
+    name: text('a name of 1 to 128 characters', 128),
+    schedule: text('a schedule such as "0 2 * * *"', 256),
+    action: actionName,
+    timezone: text('a time zone such as "Europe/Berlin"', 64).optional(),
+    missed: choice(['once', 'skip']).optional(),
+  },
+  'a table',
+);
 /** A manifest may ask for less than the default, never for more: raising a limit is the operator's to do. */
 const limits = z.strictObject(
   {
@@ -244,6 +254,7 @@ export const SECTIONS = {
   command: tables(command, 'command').optional(),
   uplink: tables(uplink, 'uplink').optional(),
   topic: tables(topic, 'topic').optional(),
+  cron: tables(cron, 'cron').optional(),
   limits: limits.optional(),
 } as const;
 
@@ -258,7 +269,6 @@ export const UNUSED_SECTIONS: ReadonlyMap<string, string> = new Map([
   ['mcp_server', 'MCP servers are not started by this version; this section is ignored'],
   ['dependencies', 'replaced by [imports] and [exports]; this section is ignored'],
   ['llm_provider', 'providers are found through topics; this section is ignored'],
-  ['cron', 'timers are not used by this version; this section is ignored'],
 ]);
 
 function isRelativePath(path: string): boolean {

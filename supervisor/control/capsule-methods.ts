@@ -1,15 +1,13 @@
-import type { ControlMethod } from '../../abi/control.js';
+import type { CAPSULE_METHODS } from '../../abi/capsule-control.js';
 import type { ControlHandlers } from './handlers.js';
 import type { KernelFace } from './kernel-face.js';
 
 /** The methods that install, show and remove capsules. */
-export function makeCapsuleHandlers({
-  capsules,
-}: KernelFace): Pick<ControlHandlers, Extract<ControlMethod, `capsule.${string}`>> {
+export function makeCapsuleHandlers({ capsules }: KernelFace): Pick<ControlHandlers, keyof typeof CAPSULE_METHODS> {
   return {
     'capsule.plan': (offer) => capsules.plan(offer),
     'capsule.install': (offer, { client }) => capsules.install(offer, client),
-    'capsule.remove': ({ name }, { client }) => capsules.remove(name, client),
+    'capsule.remove': ({ name, purge }, { client }) => capsules.remove(name, purge, client),
     'capsule.list': () => capsules.list(),
     'capsule.tree': () => capsules.tree(),
     'capsule.verify': ({ name }) => capsules.verify(name),

@@ -16,6 +16,9 @@ import type {
   CommitResult,
   ControlParams,
   DiffRow,
+  ElicitAnswerInput,
+  ElicitRow,
+  EnvValueRow,
   LogRow,
   ProcessRow,
   RollbackResult,
@@ -80,6 +83,16 @@ export interface KernelFace {
     answer(id: string, decision: ApprovalDecision, by: string): Promise<ApprovalRow>;
     recheckListeners(): void;
   };
+  /** Questions of install and upgrade hooks. */
+  readonly questions: {
+    follow(onRow: (row: ElicitRow) => void): () => void;
+    answer(id: string, answer: ElicitAnswerInput): Promise<ElicitRow>;
+  };
+  readonly settings: {
+    rows(capsule: string): Promise<EnvValueRow[]>;
+    change(capsule: string, set: Readonly<Record<string, string>>, unset: readonly string[]): Promise<EnvValueRow[]>;
+    changeSecret(capsule: string, key: string, value: string | null): Promise<boolean>;
+  };
   readonly files: {
     diff(session: string, paths: readonly string[] | undefined): Promise<DiffRow[]>;
     commit(session: string, paths: readonly string[] | undefined): Promise<CommitResult>;
@@ -88,7 +101,7 @@ export interface KernelFace {
   readonly capsules: {
     plan(offer: ControlParams<'capsule.plan'>): Promise<CapsulePlan>;
     install(offer: ControlParams<'capsule.install'>, client: string): Promise<InstallResult>;
-    remove(name: string, client: string): Promise<RemoveResult>;
+    remove(name: string, purge: boolean, client: string): Promise<RemoveResult>;
     list(): Promise<CapsuleRow[]>;
     tree(): Promise<TreeRow[]>;
     verify(name: string | undefined): Promise<VerifyRow[]>;

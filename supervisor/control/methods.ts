@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { type ApprovalMode, type BusEventRow, CLIENT_TOPICS, type StatusResult } from '../../abi/control.js';
+import {
+  type ApprovalMode,
+  type BusEventRow,
+  CLIENT_TOPICS,
+  type ControlParams,
+  type ElicitAnswerInput,
+  type StatusResult,
+} from '../../abi/control.js';
 import { Fault } from '../../abi/errno.js';
 import { makeCapsuleHandlers } from './capsule-methods.js';
 import type { ClientContext, ControlHandlers, EventSink } from './handlers.js';
@@ -67,6 +74,29 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
       await kernel.recordOperator('approval.answer', `${id} ${decision}`, client);
       return kernel.approvals.answer(id, decision, client);
     },
+    'elicit.follow': ({ capsule }, _client, sink) =>
+      sink.onCancel(
+        kernel.questions.follow((row) => {
+          if (capsule === undefined || row.capsule === capsule) sink.send(row);
+        }),
+      ),
+    'elicit.answer': async ({ id, ...answer }, { client }) => {
+      const checked = readElicitAnswer(answer);
+      await kernel.recordOperator('elicit.answer', `${id} ${'cancel' in checked ? 'cancel' : 'value'}`, client);
+      return kernel.questions.answer(id, checked);
+    },
+    'capsule.config': async ({ capsule, set, unset }, { client }) => {
+      const names = [...Object.keys(set), ...unset];
+      if (names.length === 0) return kernel.settings.rows(capsule);
+      await kernel.recordOperator('capsule.config', `${capsule} ${names.join(' ')}`, client);
+      return kernel.settings.change(capsule, set, unset);
+    },
+    'capsule.secret': async ({ capsule, key, value }, { client }) => {
+      const what = value === undefined ? 'secret.remove' : 'secret.set';
+      await kernel.recordOperator(what, `${capsule} ${key}`, client);
+      const done = await kernel.settings.changeSecret(capsule, key, value ?? null);
+      return { capsule, key, set: value !== undefined, done };
+    },
     'overlay.diff': ({ session, paths }) => kernel.files.diff(session, paths),
     'overlay.commit': async ({ session, paths }, { client }) => {
       await kernel.recordOperator('overlay.commit', paths?.join(' ') ?? '*', client, session);
@@ -82,6 +112,15 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
       kernel.requestStop(`asked by ${client}`);
     },
   };
+}
+
+function readElicitAnswer(params: Partial<ControlParams<'elicit.answer'>>): ElicitAnswerInput {
+  const { value, values, cancel, reason = null } = params;
+  const given = [value, values, cancel].filter((one) => one !== undefined);
+  if (given.length !== 1)
+    throw new Fault('invalid_argument', 'value: expected exactly one of value, values and cancel', { field: 'value' });
+  if (cancel === true) return { cancel, reason };
+  return values === undefined ? { value: value ?? '' } : { values };
 }
 
 async function openSession(

@@ -8,8 +8,9 @@ import { BUILTIN_SOURCE, MANIFEST_FILE } from '../capsule/meta.js';
 import { orderCapsules } from '../capsule/order.js';
 import { RecordChange, removeRecord } from '../capsule/record-change.js';
 import type { CapsuleStore, InstalledCapsule } from '../capsule/store.js';
+import type { LifecycleRunner } from '../lifecycle/runner.js';
 import { listLeft, makePlan, requirePlan, without } from './plan.js';
-import { type CapsuleRunner, type InstallAudit, LIFECYCLE_REFUSED, type LifecycleRunner } from './runner.js';
+import type { CapsuleRunner, InstallAudit } from './runner.js';
 
 /** A capsule as an uplink offers it. Nothing in it is believed: it is examined here, at the plan and at the install. */
 export interface Offer {
@@ -26,8 +27,9 @@ export interface InstallerParts {
   /** Names of capsules that ship with the system. */
   readonly reserved: ReadonlySet<string>;
   readonly audit: InstallAudit;
-  /** Null: nobody runs install hooks here. */
-  readonly lifecycle: LifecycleRunner | null;
+  readonly lifecycle: LifecycleRunner;
+  /** Drops what the kernel keeps for a capsule that is gone: timers, secrets, settings; its store, too, if `purge`. */
+  readonly forget: (principal: string, capsule: string, purge: boolean) => Promise<void>;
   /** The set of installed capsules is another one now. */
   readonly onChanged: () => void;
 }
@@ -86,7 +88,7 @@ export class Installer {
   }
 
   /** @throws Fault `not_found`; `in_use` while others depend on it; `not_supported` for a capsule of the system */
-  remove(name: string, client: string): Promise<RemoveResult> {
+  remove(name: string, purge: boolean, client: string): Promise<RemoveResult> {
     return this.#alone(async () => {
       const { store, principal, runner, audit } = this.#parts;
       const { capsules, problems } = await store.listInstalled(principal);
@@ -110,6 +112,7 @@ export class Installer {
       );
       await removeRecord(store.place, principal, name);
       await runner.remove(name);
+      await this.#parts.forget(principal, name, purge);
       audit.settled('capsule.remove', `${name}@${version}`, null);
       this.#parts.onChanged();
       return { name, version };
@@ -213,13 +216,9 @@ export class Installer {
     const { lifecycle, principal } = this.#parts;
     const hook = previous === null ? 'install' : 'upgrade';
     if (kind === 'reinstall' || !hooks.includes(hook)) return;
-    if (lifecycle === null) throw new Fault('not_served', `${name} has an ${hook} hook; ${LIFECYCLE_REFUSED}`);
-    const previousVersion = previous?.version ?? null;
-    const outcome = await lifecycle({ principal, capsule: name, kind: hook, previousVersion });
+    const earlier = previous === null ? {} : { previousVersion: previous.version };
+    const outcome = await lifecycle.runLifecycle({ principal, capsule: name, kind: hook, ...earlier });
     if (outcome.kind === 'failed') throw outcome.fault;
-    if (outcome.returnCode === 0) return;
-    const said = outcome.error === '' ? '' : `: ${outcome.error.slice(0, 512)}`;
-    throw new Fault('crashed', `the ${hook} hook of ${name} failed with code ${outcome.returnCode}${said}`);
   }
 
   /** Why it cannot be started now although it is installed, or null. */

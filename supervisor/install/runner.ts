@@ -1,7 +1,6 @@
 import type { ProcessState } from '../../abi/control.js';
 import type { Fault } from '../../abi/errno.js';
 import type { Tier } from '../../abi/manifest.js';
-import type { InvocationOutcome } from '../proc/invocation.js';
 
 /** What the process table does for an install. */
 export interface CapsuleRunner {
@@ -21,20 +20,6 @@ export interface CapsuleRunner {
   /** Ends it for good and forgets it. */
   remove(name: string): Promise<void>;
 }
-
-export interface LifecycleRequest {
-  readonly principal: string;
-  readonly capsule: string;
-  readonly kind: 'install' | 'upgrade';
-  /** Null at the first install. */
-  readonly previousVersion: string | null;
-}
-
-/** Calls `astrid_install` or `astrid_upgrade` of the version that the store holds; only when the module exports it. */
-export type LifecycleRunner = (request: LifecycleRequest) => Promise<InvocationOutcome>;
-
-/** Where nobody can run hooks, a capsule that has one is not installed: it would run without having been set up. */
-export const LIFECYCLE_REFUSED = 'this system cannot run install hooks';
 
 export interface InstallAudit {
   /** Resolves when the auditor has it: nothing is changed before. */

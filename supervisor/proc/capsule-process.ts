@@ -5,7 +5,7 @@ import { LIMITS } from '../../abi/limits.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import type { CapsuleSpec, ProcessHooks, RunningInvocation } from './capsule-spec.js';
 import { encodeCaller, encodeRequest } from './guest-request.js';
-import { collectLines, endInstance, type Instance, makeInstance } from './instance.js';
+import { collectLines, describeExit, endInstance, type Instance, makeInstance } from './instance.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 import { InvocationQueue, type QueuedInvocation } from './invocation-queue.js';
 import { innermostChild, readProcessStats } from './process-stats.js';
@@ -28,6 +28,8 @@ export class CapsuleProcess {
   automaticHandles = 0;
   /** Subscription patterns by handle, for `ps`. */
   readonly patterns = new Map<number, string>();
+  /** What the module that was loaded last exports, as its worker says. */
+  exports: ReadonlySet<string> = new Set();
   readonly #hooks: ProcessHooks;
   readonly #plan: RestartPlan;
   readonly #lastCalls: string[] = [];
@@ -53,6 +55,11 @@ export class CapsuleProcess {
 
   get name(): string {
     return this.spec.manifest.name;
+  }
+
+  /** Its place on the bus. */
+  get endpoint(): string {
+    return this.spec.endpoint ?? this.name;
   }
 
   get state(): ProcessState {
@@ -214,22 +221,24 @@ export class CapsuleProcess {
   async #load(instance: Instance): Promise<void> {
     const { manifest, generation, config } = this.spec;
     // A process takes longer to start than a module to read: it starts meanwhile, and gets nothing before the hash is checked.
-    const wasm = await this.#hooks.readModule(this.spec);
+    const settings = this.#hooks.configure?.(this.spec);
+    const [wasm, values] = await Promise.all([this.#hooks.readModule(this.spec), settings]);
     if (this.#instance !== instance || this.#stopRequested) throw stopping();
     const late = new Fault('timed_out', `loading took longer than ${LIMITS.loadWaitMs / 1000} s`);
     const deadline = setTimeout(() => endInstance(instance, late, 'SIGKILL'), LIMITS.loadWaitMs);
     const handles = this.#hooks.register(this);
     this.automaticHandles = handles.length;
     try {
-      await instance.link.load({
+      const report = await instance.link.load({
         wasm,
         generation,
         memoryPages: manifest.limits.memoryPages,
         blockBytesMax: Math.min(manifest.limits.memoryPages * 65536, LIMITS.hostBlockBytesMax),
-        config,
+        config: { ...values, ...config },
         handles,
         logLevel: 'info',
       });
+      this.exports = new Set(report.exports);
     } finally {
       clearTimeout(deadline);
     }
@@ -388,10 +397,4 @@ export class CapsuleProcess {
 
 function stopping(): Fault {
   return new Fault('cancelled', 'the capsule is being stopped');
-}
-
-function describeExit({ code, signal }: ExitStatus): string {
-  return signal === null
-    ? `the process ended with exit code ${code ?? 'unknown'}`
-    : `the process was ended by ${signal}`;
 }

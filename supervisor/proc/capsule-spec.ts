@@ -17,6 +17,8 @@ export interface CapsuleSpec {
   readonly hasRunLoop: boolean;
   readonly principal: string;
   readonly config: Readonly<Record<string, string>>;
+  /** The place on the bus of an instance beside the capsule's own (an install hook); absent: the capsule's name. */
+  readonly endpoint?: string;
 }
 
 /** What the kernel does for a process, and what it is told. */
@@ -24,6 +26,8 @@ export interface ProcessHooks {
   spawn(tier: Tier): WorkerProcess;
   /** Reads the module and checks its hash, at each start. */
   readModule(spec: CapsuleSpec): Promise<Buffer>;
+  /** Settings as they are now, at each start; the spec's own stand above them. Absent: there are none. */
+  configure?(spec: CapsuleSpec): Promise<Readonly<Record<string, string>>>;
   /** A new instance is about to run: registers it on the bus and answers its automatic handles. */
   register(process: CapsuleProcess): readonly InterceptorHandle[];
   syscall(

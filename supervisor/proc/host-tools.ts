@@ -15,16 +15,25 @@ export interface HostTools {
   readonly prlimit: string | null;
   readonly setpriv: string | null;
   readonly env: string | null;
+  /** The keyring's own program, for `[secrets] store = "keyring"`. */
+  readonly secretTool: string | null;
   /** Shared libraries of the running Node; empty for a static one. */
   readonly libraries: readonly string[];
 }
 
 export async function findHostTools(searchPath: string): Promise<HostTools> {
-  const [bwrap, prlimit, setpriv, env, ldd] = await Promise.all(
-    ['bwrap', 'prlimit', 'setpriv', 'env', 'ldd'].map((name) => findProgram(name, searchPath)),
+  const [bwrap, prlimit, setpriv, env, ldd, secretTool] = await Promise.all(
+    ['bwrap', 'prlimit', 'setpriv', 'env', 'ldd', 'secret-tool'].map((name) => findProgram(name, searchPath)),
   );
   const libraries = ldd ? await listLibraries(ldd) : [];
-  return { bwrap: bwrap ?? null, prlimit: prlimit ?? null, setpriv: setpriv ?? null, env: env ?? null, libraries };
+  return {
+    bwrap: bwrap ?? null,
+    prlimit: prlimit ?? null,
+    setpriv: setpriv ?? null,
+    env: env ?? null,
+    secretTool: secretTool ?? null,
+    libraries,
+  };
 }
 
 /** Why the jail cannot be had on this machine, or null when a real start inside it succeeded. */

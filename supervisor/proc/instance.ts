@@ -1,7 +1,7 @@
 import type { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { RunningInvocation } from './capsule-spec.js';
-import type { WorkerProcess } from './spawn.js';
+import type { ExitStatus, WorkerProcess } from './spawn.js';
 import type { WorkerLink } from './worker-link.js';
 
 const STDERR_LINE_CHARS_MAX = 2000;
@@ -50,4 +50,10 @@ export function collectLines(worker: WorkerProcess, onLine: (line: string) => vo
   worker.stderr.on('data', (chunk: string) => {
     for (const line of chunk.split('\n')) if (line.trim() !== '') onLine(line.slice(0, STDERR_LINE_CHARS_MAX));
   });
+}
+
+export function describeExit({ code, signal }: ExitStatus): string {
+  return signal === null
+    ? `the process ended with exit code ${code ?? 'unknown'}`
+    : `the process was ended by ${signal}`;
 }

@@ -6,6 +6,8 @@ import { parsePayload } from '../../bus/payload-json.js';
 /** Who calls, on whose behalf, and what ends the call early. Made by the dispatcher from the process, never from arguments. */
 export interface CallContext {
   readonly capsule: string;
+  /** The instance's place on the bus: the capsule's name, but for an instance that runs beside it. */
+  readonly endpoint: string;
   readonly manifest: CapsuleManifest;
   /** UUID of the running instance, new at every load: whatever belongs to an instance and not to the capsule is kept under it. */
   readonly sourceId: string;

@@ -1,9 +1,11 @@
+import { makeCronHandlers, type TimerService } from './cron.js';
 import { type FilesService, makeFsHandlers } from './fs.js';
 import type { SyscallHandler } from './handler.js';
 import { makeHttpHandlers, type WebService } from './http.js';
 import { type IdentityService, makeIdentityHandlers } from './identity.js';
 import { type BusService, type HookService, makeIpcHandlers } from './ipc.js';
 import { type KvService, makeKvHandlers } from './kv.js';
+import { type LifecycleService, makeLifecycleHandlers } from './lifecycle.js';
 import { makeNetHandlers, type NetService } from './net.js';
 import { type AskService, makePeopleHandlers } from './people.js';
 import { makeProcessHandlers, type ProcessService } from './process.js';
@@ -22,6 +24,8 @@ export interface Services {
   readonly identity: IdentityService;
   readonly security: SecurityService;
   readonly processes: ProcessService;
+  readonly lifecycle: LifecycleService;
+  readonly timers: TimerService;
 }
 
 /** Every call that crosses to the supervisor, by name. A test compares it with the rows of the table that say they are served. */
@@ -37,5 +41,7 @@ export function makeHandlers(services: Services): Readonly<Record<string, Syscal
     ...makeIdentityHandlers(services.identity),
     ...makeSecurityHandlers(services.security),
     ...makeProcessHandlers(services.processes),
+    ...makeLifecycleHandlers(services.lifecycle),
+    ...makeCronHandlers(services.timers),
   } as unknown as Readonly<Record<string, SyscallHandler<never>>>;
 }

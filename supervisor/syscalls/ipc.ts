@@ -49,19 +49,19 @@ export function makeIpcHandlers(bus: BusService, hooks: HookService) {
     astrid_ipc_subscribe: {
       decode: ([pattern]) => ({ pattern: decodeText(pattern, 'pattern') }),
       resource: ({ pattern }) => pattern,
-      covers: ({ pattern }, { capsule }) => bus.maySubscribe(capsule, pattern),
-      run: ({ pattern }, { capsule }) => Buffer.from(String(bus.subscribe(capsule, pattern))),
+      covers: ({ pattern }, { endpoint }) => bus.maySubscribe(endpoint, pattern),
+      run: ({ pattern }, { endpoint }) => Buffer.from(String(bus.subscribe(endpoint, pattern))),
     } satisfies SyscallHandler<{ pattern: string }>,
     astrid_ipc_unsubscribe: {
       ...byHandle,
-      run: ({ handle }, { capsule }) => {
-        bus.unsubscribe(capsule, handle);
+      run: ({ handle }, { endpoint }) => {
+        bus.unsubscribe(endpoint, handle);
         return EMPTY;
       },
     } satisfies SyscallHandler<HandleRequest>,
     astrid_ipc_poll: {
       ...byHandle,
-      run: ({ handle }, { capsule }) => bus.poll(capsule, handle),
+      run: ({ handle }, { endpoint }) => bus.poll(endpoint, handle),
     } satisfies SyscallHandler<HandleRequest>,
     astrid_ipc_recv: makeReceive(bus),
     astrid_trigger_hook: makeTrigger(hooks),
@@ -72,9 +72,9 @@ function makePublish(bus: BusService): SyscallHandler<{ topic: string; payload: 
   return {
     decode: ([topic, payload]) => ({ topic: decodeText(topic, 'topic'), payload: payload ?? EMPTY }),
     resource: ({ topic }) => topic,
-    covers: ({ topic }, { capsule }) => bus.mayPublish(capsule, topic),
+    covers: ({ topic }, { endpoint }) => bus.mayPublish(endpoint, topic),
     run: ({ topic, payload }, context) => {
-      const backpressure = bus.publish(context.capsule, topic, payload, context);
+      const backpressure = bus.publish(context.endpoint, topic, payload, context);
       return backpressure === undefined ? EMPTY : backpressure.then(() => EMPTY);
     },
   };
@@ -88,7 +88,7 @@ function makeReceive(bus: BusService): SyscallHandler<HandleRequest & { timeoutM
     }),
     resource: byHandle.resource,
     run: ({ handle, timeoutMs }, context) => {
-      const queued = bus.poll(context.capsule, handle);
+      const queued = bus.poll(context.endpoint, handle);
       if (timeoutMs === 0 || !queued.equals(NOTHING)) return queued;
       return receive(bus, handle, timeoutMs, context);
     },
@@ -97,8 +97,8 @@ function makeReceive(bus: BusService): SyscallHandler<HandleRequest & { timeoutM
 
 /** Waits for a message, the time-out, or the capsule's end; the last two are an empty envelope and not an error. */
 function receive(bus: BusService, handle: number, timeoutMs: number, context: CallContext): Promise<Buffer> {
-  const { capsule, cancel } = context;
-  context.setWaiting(`ipc_recv ${bus.patternOf(capsule, handle)}`);
+  const { endpoint, cancel } = context;
+  context.setWaiting(`ipc_recv ${bus.patternOf(endpoint, handle)}`);
   return new Promise((resolve, reject) => {
     const settle = () => {
       clearTimeout(timer);
@@ -106,13 +106,13 @@ function receive(bus: BusService, handle: number, timeoutMs: number, context: Ca
       cancel.removeEventListener('abort', settle);
       context.setWaiting('');
       try {
-        resolve(bus.poll(capsule, handle));
+        resolve(bus.poll(endpoint, handle));
       } catch (error) {
         reject(error);
       }
     };
     const timer = setTimeout(settle, timeoutMs);
-    const forget = bus.onReady(capsule, handle, settle);
+    const forget = bus.onReady(endpoint, handle, settle);
     cancel.addEventListener('abort', settle, { once: true });
   });
 }
@@ -127,7 +127,7 @@ function makeTrigger(hooks: HookService): SyscallHandler<{ hook: string; payload
       return { hook, payload: Reflect.get(value as object, 'payload') ?? null };
     },
     resource: ({ hook }) => `hook:${hook}`,
-    covers: ({ hook }, { capsule }) => hooks.mayTrigger(capsule, hook),
+    covers: ({ hook }, { endpoint }) => hooks.mayTrigger(endpoint, hook),
     run: async ({ hook, payload }, context) => {
       context.setWaiting(`hook ${hook}`);
       try {

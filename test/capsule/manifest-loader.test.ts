@@ -39,10 +39,12 @@ test('manifest, only a package, asks for nothing and gets the defaults', (t) => 
       net_bind: [],
       host_process: [],
       identity: [],
+      cron: false,
       uplink: false,
       allow_prompt_injection: false,
     },
     env: [],
+    cron: [],
     commands: [],
     uplinks: [],
     topics: [],
@@ -194,7 +196,7 @@ for (const [toml, path, line, message] of UNKNOWN) {
 }
 
 test('manifest, sections of older and other hosts, are accepted with a warning that they are ignored', (t) => {
-  const names = ['tool', 'skill', 'context_file', 'mcp_server', 'llm_provider', 'cron'];
+  const names = ['tool', 'skill', 'context_file', 'mcp_server', 'llm_provider'];
   const manifest = parseManifest(
     `[package]\nname = "demo"\nversion = "1.0.0"\nabi = 3\n${names.map((one) => `[[${one}]]\nid = "x"`).join('\n')}\n[dependencies]\nprovides = []`,
   );

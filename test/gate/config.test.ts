@@ -53,6 +53,8 @@ disabled = ["fs"]
 local = ["localhost:11434", "[::1]:8080"]
 [log]
 level = "debug"
+[secrets]
+store = "keyring"
 `,
     { mode: 0o600 },
   );
@@ -68,6 +70,7 @@ level = "debug"
     capsules: { disabled: ['fs'] },
     net: { local: ['localhost:11434', '[::1]:8080'] },
     log: { level: 'debug' },
+    secrets: { store: 'keyring' },
     tokens: { required: false },
     budget: { configured: false },
   });

@@ -32,6 +32,7 @@ export function makeManifest(
     interceptors: [],
     capabilities: { ...none, ...capabilities } as CapsuleManifest['capabilities'],
     env: [],
+    cron: [],
     commands: [],
     uplinks: [],
     topics: [],

@@ -87,6 +87,7 @@ const DEFAULTS: FakeScript = {
   'bus.subscribe': () => undefined,
   'bus.publish': () => null,
   'approvals.follow': () => undefined,
+  'elicit.follow': () => undefined,
   'approvals.list': () => [],
   'approvals.answer': () => null,
   ps: () => [],

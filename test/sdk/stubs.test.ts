@@ -7,6 +7,7 @@ import { readSources } from '../kit/source-files.js';
 
 const MODULES = [
   'approval',
+  'cron',
   'elicit',
   'env',
   'fs',
@@ -95,6 +96,8 @@ const EXAMPLES: Record<string, { run: (sdk: Sdk) => unknown; reply?: string; giv
   astrid_net_accept: { run: ({ net }) => net!.accept!(new Uint8Array()), reply: '3', gives: 3 },
   astrid_net_read: { run: ({ net }) => (net!.read!(3) as { status: string }).status, reply: '\x02', gives: 'pending' },
   astrid_net_write: { run: ({ net }) => net!.write!(3, 'body') },
+  astrid_cron_schedule: { run: ({ cron }) => cron!.schedule!('nightly', '0 2 * * *', { a: 1 }), reply: '' },
+  astrid_cron_cancel: { run: ({ cron }) => cron!.cancel!('nightly'), reply: '' },
   astrid_elicit: { run: ({ elicit }) => elicit!.text!({ key: 'k' }), reply: '{"value":"v"}', gives: 'v' },
   astrid_has_secret: { run: ({ secrets }) => secrets!.has!('k'), reply: '{"exists":true}', gives: true },
   astrid_signal_ready: { run: ({ runtime }) => runtime!.signalReady!() },

@@ -6,7 +6,7 @@ import { type Test, test } from 'tap';
 import type { LoggedEvent } from '../../abi/audit/protocol.js';
 import type { CapsuleRow } from '../../abi/capsule-control.js';
 import type { ControlClient } from '../../cli/client.js';
-import { HEARS_PROMPTS, SAYS_HEARD } from '../kit/guests.js';
+import { HEARS_PROMPTS, logAt, SAYS_HEARD } from '../kit/guests.js';
 import { openSession, rowOf, waitForLog, waitForNthLog } from '../kit/log-watch.js';
 import { startSupervisor } from '../kit/real-supervisor.js';
 import { faultOf, installOffer, makeOffer, planOf } from './kit.js';
@@ -247,12 +247,21 @@ test('remove, a capsule that runs, is gone from processes, bus and store, and it
   await waitForLog(client, 'demo', /heard/);
 });
 
-test('a hook, where nobody can run it, keeps the capsule from being installed', async (t) => {
+test('a hook of an install, good, is run once before the capsule', async (t) => {
   const { client } = await start(t);
-  const offer = await makeOffer({ name: 'demo', exports: { astrid_install: '(i32.const 0)' } });
+  const offer = await makeOffer({ name: 'demo', exports: { astrid_install: `${logAt(32, 5)} (i32.const 0)` } });
   t.same((await planOf(client, offer)).hooks, ['install']);
-  t.match(await faultOf(installOffer(client, offer)), { code: 'not_served' });
+  await installOffer(client, offer);
+  t.same(await listNames(client), ['demo']);
+  await waitForLog(client, 'demo', /heard/);
+});
+
+test('a hook of an install, failing, leaves nothing installed and says why', async (t) => {
+  const { client } = await start(t);
+  const offer = await makeOffer({ name: 'demo', exports: { astrid_install: '(i32.const 7)' } });
+  t.match(await faultOf(installOffer(client, offer)), { message: /install/ });
   t.same(await listNames(client), []);
+  t.same(await client.request('ps', {}), []);
 });
 
 test('an install, where the jail cannot be had, fails with the way out and leaves nothing', async (t) => {

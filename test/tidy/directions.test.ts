@@ -27,15 +27,21 @@ const SERVICES = [
   'http',
   'install',
   'host-process',
+  'cron',
+  'secrets',
+  'lifecycle',
 ];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
   // A handler shapes what its service answers; the mount interface and the path type are that service's face.
-  syscalls: ['vfs', 'http'],
+  syscalls: ['vfs', 'http', 'lifecycle'],
+  // Files below the home are reached through the store's held directories, under its names.
+  secrets: ['capsule'],
+  lifecycle: ['capsule', 'proc', 'secrets'],
   // A task runs the service's own function on another thread.
   pool: ['capsule', 'auditor'],
   // An install works on the store; what it needs of processes and the log is handed in.
-  install: ['capsule', 'proc'],
+  install: ['capsule', 'proc', 'lifecycle'],
 };
 
 test('rooms import only what the design lets them', (t) => {
@@ -83,6 +89,7 @@ test('children are started in the files that own starting, and environment is re
       'supervisor/host-process/started-view.ts',
       'supervisor/proc/host-tools.ts',
       'supervisor/proc/spawn.ts',
+      'supervisor/secrets/secret-tool.ts',
       'supervisor/vfs/whiteout.ts',
     ],
     'no other file can start a process',

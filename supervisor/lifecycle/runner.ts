@@ -1,0 +1,122 @@
+import { asFault, Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
+import { CapsuleProcess } from '../proc/capsule-process.js';
+import type { CapsuleSpec, ProcessHooks } from '../proc/capsule-spec.js';
+import type { InvocationOutcome } from '../proc/invocation.js';
+
+export interface LifecycleRequest {
+  readonly principal: string;
+  /** An installed capsule: its stored manifest and module are what runs. */
+  readonly capsule: string;
+  readonly kind: 'install' | 'upgrade';
+  /** Needed for `upgrade`: what the guest gets as `prev_version`. */
+  readonly previousVersion?: string;
+}
+
+/** `absent`: the module has no such export, so there was nothing to do. */
+export type LifecycleOutcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'failed'; readonly fault: Fault };
+
+/** Runs a capsule's hook of install or upgrade in an instance of its own that is gone afterwards. */
+export interface LifecycleRunner {
+  /** Throws Fault `invalid_argument`, or `conflict` while a hook of the same capsule runs; what the hook did is in the outcome. */
+  runLifecycle(request: LifecycleRequest): Promise<LifecycleOutcome>;
+}
+
+export interface RunnerParts {
+  /** Reads, verifies and inspects what is installed, and chooses the tier as for any start. */
+  readonly specify: (principal: string, capsule: string) => Promise<CapsuleSpec>;
+  readonly hooks: ProcessHooks;
+  /** Resolves when the log has it. */
+  readonly record: (
+    request: LifecycleRequest,
+    outcome: 'accepted' | 'done' | 'failed',
+    version: string,
+    why: string,
+  ) => Promise<void>;
+}
+
+/**
+ * The instance runs in the capsule's own tier, under its manifest and the gate, on its own keys. On the bus it has a place of
+ * its own, so that the version that runs meanwhile keeps its subscriptions; it intercepts nothing and has no run loop.
+ */
+export class CapsuleLifecycle implements LifecycleRunner {
+  readonly #parts: RunnerParts;
+  readonly #running = new Map<string, CapsuleProcess | null>();
+
+  constructor(parts: RunnerParts) {
+    this.#parts = parts;
+  }
+
+  /** The instance with this place on the bus. */
+  processAt(endpoint: string): CapsuleProcess | undefined {
+    for (const process of this.#running.values()) if (process?.endpoint === endpoint) return process;
+    return undefined;
+  }
+
+  async runLifecycle(request: LifecycleRequest): Promise<LifecycleOutcome> {
+    const { capsule, kind } = request;
+    if (kind === 'upgrade' && request.previousVersion === undefined)
+      throw new Fault('invalid_argument', 'previousVersion: an upgrade needs it', { field: 'previousVersion' });
+    if (this.#running.has(capsule)) throw new Fault('conflict', `a hook of ${capsule} runs already`);
+    this.#running.set(capsule, null);
+    try {
+      return await this.#run(request);
+    } catch (error) {
+      return { kind: 'failed', fault: asFault(error) };
+    } finally {
+      this.#running.delete(capsule);
+    }
+  }
+
+  /** Ends what runs. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#running.values()].map((process) => process?.stop()));
+  }
+
+  async #run(request: LifecycleRequest): Promise<LifecycleOutcome> {
+    const { principal, capsule, kind } = request;
+    const installed = await this.#parts.specify(principal, capsule);
+    const manifest = { ...installed.manifest, restart: 'never' } as const;
+    const endpoint = `${capsule}/${kind}`;
+    const spec: CapsuleSpec = { ...installed, manifest, principal, endpoint, hasRunLoop: false };
+    const process = new CapsuleProcess(spec, this.#parts.hooks);
+    this.#running.set(capsule, process);
+    const sampler = setInterval(() => process.checkLimits(performance.now()), LIMITS.rssSampleMs);
+    try {
+      await process.start();
+      if (!process.exports.has(`astrid_${kind}`)) return { kind: 'absent' };
+      return await this.#invoke(process, request);
+    } finally {
+      clearInterval(sampler);
+      await process.stop();
+    }
+  }
+
+  async #invoke(process: CapsuleProcess, request: LifecycleRequest): Promise<LifecycleOutcome> {
+    const { principal, kind, previousVersion } = request;
+    const { version } = process.spec.manifest;
+    const why = kind === 'install' ? version : `${previousVersion} to ${version}`;
+    await this.#parts.record(request, 'accepted', version, why);
+    const outcome = await process.submit({
+      exportName: `astrid_${kind}`,
+      // The original sent the bare version, which its own SDK could not parse (ABI reference 3.5).
+      input: kind === 'install' ? Buffer.alloc(0) : Buffer.from(JSON.stringify({ prev_version: previousVersion })),
+      actor: { principal, attribution: 'system', session: null },
+      message: null,
+      label: kind,
+      wallMs: LIMITS.lifecycleWallMs,
+    });
+    const fault = failureOf(outcome);
+    await this.#parts.record(request, fault === null ? 'done' : 'failed', version, fault?.message ?? why);
+    return fault === null ? { kind: 'done' } : { kind: 'failed', fault };
+  }
+}
+
+function failureOf(outcome: InvocationOutcome): Fault | null {
+  if (outcome.kind === 'failed') return outcome.fault;
+  if (outcome.returnCode === 0) return null;
+  return new Fault('crashed', outcome.error === '' ? `the hook returned ${outcome.returnCode}` : outcome.error);
+}
