@@ -1,4 +1,5 @@
 import type { Options, PositionalOptions } from 'yargs';
+import { CAPSULE_AUTHOR_COMMANDS } from './capsule-author-commands.js';
 import type { CommandRun } from './context.js';
 import { MODE_MEANINGS } from './modes.js';
 
@@ -160,6 +161,7 @@ const SYSTEM_COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/logs.js')).runLogs,
   },
   { syntax: 'status', summary: 'the supervisor', load: async () => (await import('./commands/status.js')).runStatus },
+  { syntax: 'capsule', summary: 'make, check and test capsules', children: [...CAPSULE_AUTHOR_COMMANDS] },
   { syntax: 'approvals', summary: 'what waits for an answer', children: APPROVAL_COMMANDS },
   { syntax: 'audit', summary: 'the log that proves what ran', children: AUDIT_COMMANDS },
   {

@@ -1,0 +1,3 @@
+import { EXIT } from '../../../abi/errno.js';
+import type { CommandRun } from '../../context.js';
+export const runCapsuleDev: CommandRun = async () => EXIT.ok;
