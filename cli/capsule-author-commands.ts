@@ -21,7 +21,10 @@ export const CAPSULE_AUTHOR_COMMANDS: readonly CommandRow[] = [
   {
     syntax: 'dev [dir]',
     summary: 'watch, rebuild and swap the capsule in the running system; follow its log',
-    options: { once: { type: 'boolean', describe: 'build and swap once, then exit' } },
+    options: {
+      once: { type: 'boolean', describe: 'build and swap once, then exit' },
+      accept: { type: 'boolean', describe: 'agree to what the manifest asks for, also when it asks for more' },
+    },
     positionals: { dir: DIR },
     load: async () => (await import('./author/commands/dev.js')).runCapsuleDev,
   },

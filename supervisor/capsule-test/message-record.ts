@@ -35,10 +35,14 @@ export class MessageRecord {
   next(what: string, wants: (message: Message) => boolean, timeoutMs: number, why: () => string): Promise<Message> {
     const there = this.all.find((message) => this.#take(message, wants));
     if (there !== undefined) return Promise.resolve(there);
+    // Made here, where the test is on the stack.
+    const late = new Error(what);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiters.delete(waiter);
-        reject(new Error(`${what} did not come within ${timeoutMs} ms\n${this.#describe()}${why()}`));
+        late.message = `${what} did not come within ${timeoutMs} ms\n${this.#describe()}${why()}`;
+        late.stack = `Error: ${late.message}\n${late.stack?.split('\n').slice(1).join('\n')}`;
+        reject(late);
       }, timeoutMs);
       const settle = (message: Message) => {
         clearTimeout(timer);
@@ -66,7 +70,8 @@ export class MessageRecord {
 
   #describe(): string {
     if (this.all.length === 0) return 'nothing was on the bus';
-    const shown = this.all.slice(-SHOWN_MAX).map(({ from, topic }) => `  ${from}: ${topic}`);
+    const lines = this.all.map(({ from, topic }) => `  ${from}: ${topic}`);
+    const shown = lines.filter((line, index) => line !== lines[index - 1]).slice(-SHOWN_MAX);
     return `on the bus so far:\n${shown.join('\n')}`;
   }
 }

@@ -15,6 +15,10 @@ import { bundleTest, listTestFiles } from '../test-bundle.js';
 const PROGRAM = 'supervisor/capsule-test/main.js';
 /** Lines of node's own summary: ours is one for all files. */
 const COUNT = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
+/** From here on node says everything about failed tests a second time. */
+const REPEATED = '✖ failing tests:';
+/** Places in node and in this package are no help to an author. */
+const INSIDE = /^\s+at .*(?:node:internal\/|\/(?:supervisor|abi)\/(?:capsule-test|testing|proc)\/)/;
 const STYLES: readonly (readonly [RegExp, StyleName])[] = [
   [/^\s*✔/, 'green'],
   [/^\s*✖/, 'red'],
@@ -74,10 +78,12 @@ async function runFile(
   const bundle = join(scratch, `${file.replaceAll(/[^A-Za-z0-9]/g, '-')}.mjs`);
   await bundleTest(project, file, bundle);
   const counts: Record<string, number> = {};
+  let repeated = false;
   const onLine = (line: string) => {
+    repeated ||= line === REPEATED;
     const count = COUNT.exec(line);
     if (count !== null) counts[count[1] ?? ''] = Number(count[2]);
-    else if (!quiet) printLine(io, mapStack(line, built.sourceMap));
+    else if (!quiet && !repeated && !INSIDE.test(line)) printLine(io, mapStack(line, built.sourceMap));
   };
   if (!quiet) io.out.line(paint('bold', file));
   let release = () => {};
@@ -89,7 +95,7 @@ async function runFile(
       ...['--manifest', built.manifestFile, '--wasm', built.wasmFile, '--test', bundle, '--scratch', scratch],
       ...(PATH === undefined ? [] : ['--search-path', PATH]),
     ],
-    env: { ...io.env, NODE_OPTIONS: undefined, NO_COLOR: '1', FORCE_COLOR: undefined },
+    env: { ...io.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined, NO_COLOR: '1', FORCE_COLOR: undefined },
     onLine,
     onStart: (interrupt) => {
       release = io.onInterrupt(interrupt);
