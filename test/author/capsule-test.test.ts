@@ -16,7 +16,7 @@ import { tool } from 'astrid/sdk/tool';
 
 const save = tool({
   name: 'save', description: 'saves', mutable: true, input: s.object({ path: s.string() }),
-  handler: ({ path }) => { fs.writeText(path, 'saved'); return 'ok'; },
+  handler: ({ path }) => { fs.writeFile(path, 'saved'); return 'ok'; },
 });
 defineCapsule({
   tools: [save],

@@ -14,7 +14,7 @@ defineCapsule({
   interceptors: {
     go: () => {
       say('said.v1.allowed', { model: env.get('modle') });
-      say(TOPIC, fs.readText('cwd://x'));
+      say(TOPIC, fs.readTextFile('cwd://x'));
       say('said.v1.forbidden', {});
     },
     orphan: () => undefined,

@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { jailMissing } from '../kit/worker-bench.js';
+import { measureAuthor } from './author.js';
 import { type Figure, formatTable } from './figures.js';
 import { measureHostCalls, measurePingPong, measureProcessSend, measureRunInWorker } from './host-calls.js';
 import { measureAudit, measureBoot, measureRouter, measureStart } from './kernel.js';
@@ -18,6 +19,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   start: async () => [await measureStart('process'), ...((await jailMissing()) ? [] : [await measureStart('jail')])],
   audit: measureAudit,
   boot: measureBoot,
+  author: measureAuthor,
 };
 
 /** The ratios that the aims are about, from the same run. */
