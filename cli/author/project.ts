@@ -48,7 +48,7 @@ export async function openProject(context: CommandContext, args: CommandArgument
 }
 
 export function buildProject({ dir, outDir, sdkDir, toolchainDir }: Project): Promise<CachedBuild> {
-  return buildIfChanged(dir, outDir, { sdkDir, toolchainDir });
+  return buildIfChanged(dir, outDir, { sdkDir, cacheDir: toolchainDir });
 }
 
 /** `XDG_CACHE_HOME`, which counts only when it is absolute, else `~/.cache`. */

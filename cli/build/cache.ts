@@ -26,7 +26,7 @@ export interface CachedBuildOptions {
   /** Builds even when nothing changed. */
   readonly force?: boolean;
   /** Where the merged QuickJS is kept; below `outDir` when absent. */
-  readonly toolchainDir?: string;
+  readonly cacheDir?: string;
 }
 
 /** What is written beside a module: from what it was made, and which bytes came out. */
@@ -57,7 +57,7 @@ export async function buildIfChanged(dir: string, outDir: string, options: Cache
     entry: source.entry,
     sdkDir: options.sdkDir,
     memoryLimitBytes: source.memoryLimitBytes,
-    cacheDir: options.toolchainDir ?? join(outDir, TEMPLATE_DIRECTORY),
+    cacheDir: options.cacheDir ?? join(outDir, TEMPLATE_DIRECTORY),
   });
   const { hashBlake3, bytes } = result;
   const others = await hashOthers(result.inputs, [source.dir, options.sdkDir]);

@@ -6,11 +6,15 @@ import { type FakeIo, makeFakeIo } from '../kit/fake-io.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { type CliResult, runCli } from '../kit/run-cli.js';
 
+/** QuickJS merged with the adaptor takes seconds to make, so one test file makes it once. */
+const CACHE = mkdtempSync(join(tmpdir(), 'astrid-author-cache-'));
+process.on('exit', () => rmSync(CACHE, { recursive: true, force: true }));
+
 interface TeardownScope {
   teardown(run: () => unknown): void;
 }
 
-/** A directory for capsules and the cache of their builds; removed after the test. */
+/** A directory for capsules; removed after the test. */
 export class Workshop {
   readonly root: string;
 
@@ -32,7 +36,7 @@ export class Workshop {
   }
 
   get env(): Record<string, string | undefined> {
-    return { PATH: process.env['PATH'], XDG_CACHE_HOME: join(this.root, 'cache') };
+    return { PATH: process.env['PATH'], XDG_CACHE_HOME: CACHE };
   }
 
   run(...argv: string[]): Promise<CliResult> {

@@ -6,7 +6,7 @@ import { parseManifest } from '../../supervisor/capsule/manifest-loader.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { readSources } from '../kit/source-files.js';
 
-const ROW = /^\| `([^`]+)` \| ([^|]+) \| (.+) \|$/gm;
+const ROW = /^\| `([^`]+)` +\| ([^|]+?) +\| (.+?) +\|$/gm;
 const text = readFileSync(join(PACKAGE_ROOT, 'docs/topics.md'), 'utf8');
 const rows = [...text.matchAll(ROW)].map(([, topic = '', direction = '', payload = '']) => ({
   topic,

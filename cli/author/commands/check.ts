@@ -10,9 +10,9 @@ import type { Io } from '../../io.js';
 import { paint } from '../../view/terminal.js';
 import { runChildProgram } from '../child-program.js';
 import { printBuildFault } from '../code-frame.js';
-import { isScript } from '../dev-build.js';
+import { buildForDev, isScript } from '../dev-build.js';
 import { lookAtScript } from '../look.js';
-import { buildProject, openProject, type Project } from '../project.js';
+import { openProject, type Project } from '../project.js';
 import { scanSources } from '../source-scan.js';
 
 const PROGRAM = 'supervisor/capsule-test/check-main.js';
@@ -42,12 +42,15 @@ export const runCapsuleCheck: CommandRun = async (context, args) => {
 };
 
 async function check(io: Io, project: Project): Promise<readonly CheckFinding[]> {
-  const { wasmFile } = await buildProject(project);
+  const { wasm } = await buildForDev(project);
   const facts = await readFacts(project);
   const scratch = await mkdtemp(join(tmpdir(), 'astrid-check-'));
   try {
     const factsFile = join(scratch, 'facts.json');
+    const wasmFile = join(scratch, 'module.wasm');
     await writeFile(factsFile, JSON.stringify(facts));
+    // Imports and exports are what is looked at, and those are the same however the module was initialised.
+    await writeFile(wasmFile, wasm);
     const lines: string[] = [];
     const exitCode = await runChildProgram({
       program: PROGRAM,
