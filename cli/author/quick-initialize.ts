@@ -93,6 +93,8 @@ function snapshot(bytes: Uint8Array): Uint8Array[] {
     const start = at;
     let end = at + 1;
     for (at = end; at < words.length && at - end < gapWords; at++) if (words[at] !== 0n) end = at + 1;
+    // The word it stopped at was not looked at yet.
+    at--;
     const head = [0, OPCODE.i32Const, ...encodeSigned(BigInt(start * 8)), OPCODE.end, ...encodeU32((end - start) * 8)];
     segments.push(Buffer.concat([Uint8Array.from(head), bytes.subarray(start * 8, end * 8)]));
   }

@@ -116,7 +116,7 @@ test('capsule test, tests that fail, exits 1 and names places in the TypeScript 
   t.equal(exitCode, 1);
   t.match(out, /1 passed, 3 failed/);
   t.match(out, /main\.test\.ts:4:10/, 'the assertion');
-  t.match(out, /on purpose[\s\S]*main\.ts:19:/, 'the throw inside the capsule');
+  t.match(out, /on purpose[\s\S]*main\.ts:18:/, 'the throw inside the capsule');
   t.match(out, /nobody\.v1\.says did not come within 20 ms/);
   t.notMatch(out, /node:internal|supervisor\/capsule-test/, 'no place that is not the author’s');
   t.same(JSON.parse((await shop.run('capsule', 'test', 'probe', '--json')).out), [
