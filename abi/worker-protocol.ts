@@ -12,6 +12,8 @@ export const TO_WORKER = {
   invoke: 2,
   /** [3, callId, 0, value] or [3, callId, 1, code, message] */
   reply: 3,
+  /** [4, milliseconds]: the guest's clock is that far ahead from now on. Only `astrid capsule test` sends it. */
+  clock: 4,
 } as const;
 
 export const FROM_WORKER = {

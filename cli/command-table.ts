@@ -1,4 +1,5 @@
 import type { Options, PositionalOptions } from 'yargs';
+import { CAPSULE_AUTHOR_COMMANDS } from './capsule-author-commands.js';
 import { CAPSULE_CONFIG_COMMANDS } from './capsule-config-commands.js';
 import { CAPSULE_STORE_COMMANDS } from './capsule-store-commands.js';
 import type { CommandRun } from './context.js';
@@ -164,8 +165,8 @@ const SYSTEM_COMMANDS: readonly CommandRow[] = [
   { syntax: 'status', summary: 'the supervisor', load: async () => (await import('./commands/status.js')).runStatus },
   {
     syntax: 'capsule',
-    summary: 'install, set up, upgrade, remove and look at capsules',
-    children: [...CAPSULE_STORE_COMMANDS, ...CAPSULE_CONFIG_COMMANDS],
+    summary: 'capsules: make, test, install, set up, look at, remove',
+    children: [...CAPSULE_STORE_COMMANDS, ...CAPSULE_CONFIG_COMMANDS, ...CAPSULE_AUTHOR_COMMANDS],
   },
   { syntax: 'approvals', summary: 'what waits for an answer', children: APPROVAL_COMMANDS },
   { syntax: 'audit', summary: 'the log that proves what ran', children: AUDIT_COMMANDS },

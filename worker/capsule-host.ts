@@ -5,6 +5,7 @@ import type { LoadReport, LoadRequest } from '../abi/worker-protocol.js';
 import { clampMemory } from './clamp.js';
 import { type GuestOutcome, makeExtismEnv } from './extism-env.js';
 import { GuestBlocks } from './guest-blocks.js';
+import { guestNow } from './guest-clock.js';
 import { makeSyscallImports } from './imports.js';
 import { type InvocationContext, makeLocalCalls } from './local-calls.js';
 import { GuestTrap } from './results.js';
@@ -53,7 +54,7 @@ export class CapsuleHost {
     const context: InvocationContext = { callerJson: null };
     const blocks = new GuestBlocks(request.blockBytesMax, () => memory()?.buffer.byteLength ?? 0);
     const log = (level: string, message: string) => client.sendLog(level, message);
-    const local = makeLocalCalls(request, client, context, Date.now);
+    const local = makeLocalCalls(request, client, context, guestNow);
     const logLocally = (level: string, message: string) => {
       local['astrid_log']?.([Buffer.from(level), Buffer.from(message.slice(0, LIMITS.logMessageBytesMax))]);
     };
@@ -63,7 +64,7 @@ export class CapsuleHost {
       'extism:host/user': makeSyscallImports({ blocks, client, local, generation: request.generation }),
       [WASI]: makeWasiShim(
         wasiNames.map((item) => item.name),
-        { memory, log: logLocally, now: Date.now },
+        { memory, log: logLocally, now: guestNow },
       ),
     };
     try {

@@ -5,6 +5,7 @@ import { FROM_WORKER, type LoadRequest, TO_WORKER } from '../abi/worker-protocol
 import { closeInheritedFiles } from '../bus/inherited-files.js';
 import { CapsuleHost } from './capsule-host.js';
 import { Channel } from './channel.js';
+import { isClockFrame, setGuestClock } from './guest-clock.js';
 import { SyscallClient } from './syscall-client.js';
 
 const CHANNEL_DESCRIPTOR = 3;
@@ -17,6 +18,10 @@ async function serve(channel: Channel): Promise<void> {
   channel.write([FROM_WORKER.loaded, host.report]);
   for (;;) {
     const frame = channel.read();
+    if (isClockFrame(frame)) {
+      setGuestClock(frame);
+      continue;
+    }
     if (!Array.isArray(frame) || frame[0] !== TO_WORKER.invoke) throw new Fault('bad_frame', 'expected an invocation');
     const [, id, name, input, callerJson] = frame as [number, number, string, Buffer, string | null];
     const result = host.invoke(name, input, callerJson);

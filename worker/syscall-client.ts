@@ -1,6 +1,7 @@
 import { Fault, isFaultCode } from '../abi/errno.js';
 import { FROM_WORKER, TO_WORKER } from '../abi/worker-protocol.js';
 import type { Channel } from './channel.js';
+import { isClockFrame, setGuestClock } from './guest-clock.js';
 
 /** What a host call came to: the bytes of the ABI reference, or an error with a code of the closed list. */
 export type SyscallResult =
@@ -19,7 +20,9 @@ export class SyscallClient {
   call(number: number, args: readonly Buffer[]): SyscallResult {
     const id = ++this.#callId;
     this.#channel.write([FROM_WORKER.call, id, number, ...args]);
-    return decodeReply(this.#channel.read(), id);
+    let frame = this.#channel.read();
+    for (; isClockFrame(frame); frame = this.#channel.read()) setGuestClock(frame);
+    return decodeReply(frame, id);
   }
 
   sendLog(level: string, message: string): void {

@@ -25,6 +25,8 @@ export interface CachedBuildOptions {
   readonly sdkDir: string;
   /** Builds even when nothing changed. */
   readonly force?: boolean;
+  /** Where the merged QuickJS is kept; below `outDir` when absent. */
+  readonly cacheDir?: string;
 }
 
 /** What is written beside a module: from what it was made, and which bytes came out. */
@@ -55,7 +57,7 @@ export async function buildIfChanged(dir: string, outDir: string, options: Cache
     entry: source.entry,
     sdkDir: options.sdkDir,
     memoryLimitBytes: source.memoryLimitBytes,
-    cacheDir: join(outDir, TEMPLATE_DIRECTORY),
+    cacheDir: options.cacheDir ?? join(outDir, TEMPLATE_DIRECTORY),
   });
   const { hashBlake3, bytes } = result;
   const others = await hashOthers(result.inputs, [source.dir, options.sdkDir]);

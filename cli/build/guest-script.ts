@@ -19,6 +19,8 @@ export interface LoadReport {
   readonly error: string | null;
   readonly dispatcher: string;
   readonly exports: unknown;
+  /** What the script answers to, for checks against the manifest. */
+  readonly actions: unknown;
   readonly printed: readonly string[];
 }
 
@@ -31,6 +33,7 @@ type Write = (level: string, text: string) => void;
 interface GuestGlobals {
   __astrid_dispatch?: (entry: string, input: Uint8Array) => unknown;
   __astrid_exports?: unknown;
+  __astrid_actions?: unknown;
 }
 
 /** Source of the guest's first script: an expression that takes the native function and answers the adaptor's handlers. */
@@ -183,7 +186,8 @@ function installGuest(native: Native, config: GuestConfig): Handler[] {
   const describeLoad = (): string => {
     const error = loadError ?? rejections.first();
     const dispatcher = typeof guest.__astrid_dispatch;
-    const report: LoadReport = { error, dispatcher, exports: guest.__astrid_exports ?? null, printed };
+    const exports = guest.__astrid_exports ?? null;
+    const report: LoadReport = { error, dispatcher, exports, actions: guest.__astrid_actions ?? null, printed };
     return JSON.stringify(report);
   };
 

@@ -8,6 +8,8 @@ const ENTRY_NAMES: ReadonlySet<string> = new Set(SCRIPT_ENTRY_POINTS);
 export interface LoadedScript {
   /** Extism exports that the script asks for, in the order of `SCRIPT_ENTRY_POINTS`. */
   readonly exports: readonly string[];
+  /** Actions that the script answers to; null when it does not say. */
+  readonly actions: readonly string[] | null;
   /** What the script printed while it was loaded. */
   readonly printed: readonly string[];
 }
@@ -42,7 +44,7 @@ export function checkLoading(module: Uint8Array, sourceMap: string): LoadedScrip
       field: '__astrid_dispatch',
     });
   }
-  return { exports: requireExports(report.exports), printed: report.printed };
+  return { exports: requireExports(report.exports), actions: readActions(report.actions), printed: report.printed };
 }
 
 function readReport(exports: TemplateExports): LoadReport {
@@ -65,6 +67,10 @@ function makeRefusingImports(module: WebAssembly.Module): WebAssembly.Imports {
     };
   }
   return imports;
+}
+
+function readActions(value: unknown): string[] | null {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string') ? value : null;
 }
 
 function requireExports(value: unknown): string[] {

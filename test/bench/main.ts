@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { jailMissing } from '../kit/worker-bench.js';
+import { measureAuthor } from './author.js';
 import { measureEachCall } from './each-call.js';
 import { type Figure, formatTable } from './figures.js';
 import { measureHostCalls, measurePingPong, measureProcessSend, measureRunInWorker } from './host-calls.js';
@@ -24,6 +25,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   http: measureHttp,
   boot: measureBoot,
   spawn: async () => ((await jailMissing()) ? [] : measureSpawn()),
+  author: measureAuthor,
 };
 
 /** The ratios that the aims are about, from the same run. */

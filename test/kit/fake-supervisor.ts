@@ -39,6 +39,8 @@ export interface FakeOptions {
   readonly welcome?: (hello: Readonly<Record<string, unknown>>) => unknown;
   /** What `welcome` names; 0 stands for a process that is gone. */
   readonly pid?: number;
+  /** Answers to methods beside the table. */
+  readonly extra?: Readonly<Record<string, FakeHandler>>;
 }
 
 interface Waiting {
@@ -160,7 +162,7 @@ export class FakeSupervisor {
   }
 
   /** The `count`th call of a method, now or when it comes. */
-  waitCall(method: ControlMethod, count = 1): Promise<FakeCall> {
+  waitCall(method: string, count = 1): Promise<FakeCall> {
     const found = this.calls.filter((call) => call.method === method)[count - 1];
     if (found !== undefined) return Promise.resolve(found);
     return new Promise((resolve) => this.#waiting.push({ method, count, resolve }));
@@ -216,6 +218,13 @@ export class FakeSupervisor {
   }
 
   #answer(method: string, params: unknown, stream: FakeStream): unknown {
+    const extra = this.#options.extra?.[method];
+    if (extra !== undefined) {
+      const call = { method, params: params as Readonly<Record<string, unknown>> };
+      this.calls.push(call);
+      this.#wake(call);
+      return extra(call.params, stream);
+    }
     if (!Object.hasOwn(CONTROL_METHODS, method)) throw new Fault('invalid_argument', `no control method ${method}`);
     const row = CONTROL_METHODS[method as ControlMethod];
     const parsed = row.params.safeParse(params);

@@ -32,7 +32,7 @@ export function targetOf(file: SourceFile, specifier: string): string | null {
 function listFiles(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     const path = join(directory, entry.name);
-    if (entry.isDirectory()) return entry.name === 'fixtures' ? [] : listFiles(path);
+    if (entry.isDirectory()) return entry.name === 'fixtures' || entry.name === 'templates' ? [] : listFiles(path);
     return /\.tsx?$/.test(entry.name) ? [path] : [];
   });
 }

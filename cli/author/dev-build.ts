@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises';
+import { type CapsuleSource, readCapsuleSource } from '../build/capsule-source.js';
+import { lookAtScript } from './look.js';
+import { buildProject, type Project } from './project.js';
+import { quickInitialize } from './quick-initialize.js';
+
+export interface DevBuild {
+  readonly name: string;
+  readonly manifestText: string;
+  readonly wasm: Uint8Array;
+  /** For stack traces in the log; empty when there is none. */
+  readonly sourceMap: string;
+  readonly printed: readonly string[];
+}
+
+/** Builds what can be swapped in now. Throws what a build throws. */
+export async function buildForDev(project: Project): Promise<DevBuild> {
+  const source = await readCapsuleSource(project.dir);
+  const { name, manifestText } = source;
+  if (!isScript(source)) {
+    const { wasmFile } = await buildProject(project);
+    const sourceMap = await readFile(`${wasmFile}.map`, 'utf8').catch(() => '');
+    return { name, manifestText, wasm: await readFile(wasmFile), sourceMap, printed: [] };
+  }
+  const { linked, exports, sourceMap, printed } = await lookAtScript(project, source);
+  return { name, manifestText, wasm: quickInitialize(linked, exports), sourceMap, printed };
+}
+
+/** A capsule that runs in QuickJS; everything else is built as it is built for others. */
+export function isScript({ entry }: CapsuleSource): boolean {
+  return /(^|\/)main\.ts$/.test(entry);
+}

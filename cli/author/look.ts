@@ -1,0 +1,40 @@
+import { LIMITS } from '../../abi/limits.js';
+import { bundleCapsule } from '../build/bundle.js';
+import type { CapsuleSource } from '../build/capsule-source.js';
+import { makeSegment } from '../build/data-segment.js';
+import { linkCapsule, planCalls } from '../build/link.js';
+import { checkLoading } from '../build/load-check.js';
+import { SCRIPT_STACK_BYTES, scriptMemoryBytes } from '../build/script-limits.js';
+import { loadTemplate } from '../build/template.js';
+import type { Project } from './project.js';
+
+/** What a script says of itself when it is loaded, without the slow half of a build. */
+export interface Look {
+  /** Null when the script does not say. */
+  readonly actions: readonly string[] | null;
+  /** The author's own files in it, absolute; not the SDK's, not those of packages. */
+  readonly sources: readonly string[];
+  readonly sourceMap: string;
+  /** The module before pre-initialisation: it loads its script at the first call. */
+  readonly linked: Uint8Array;
+  readonly exports: readonly string[];
+  readonly printed: readonly string[];
+}
+
+/** Bundles, links and loads a capsule's script once. Throws what a build throws. */
+export async function lookAtScript(project: Project, source: CapsuleSource): Promise<Look> {
+  const { sdkDir, toolchainDir } = project;
+  const [template, bundle] = await Promise.all([
+    loadTemplate(toolchainDir),
+    bundleCapsule({ entry: source.entry, sdkDir, minify: false }),
+  ]);
+  const calls = planCalls(bundle.calls);
+  const memoryBytes = Math.min(source.memoryLimitBytes, scriptMemoryBytes(LIMITS.memoryPagesDefault));
+  const limits = { memoryBytes, stackBytes: SCRIPT_STACK_BYTES };
+  const linked = linkCapsule(template, calls, makeSegment(calls, bundle.script, limits));
+  const { actions, exports, printed } = checkLoading(linked, bundle.sourceMap);
+  const sources = bundle.inputs.filter(
+    (file) => file.startsWith(`${source.dir}/`) && !file.includes('/node_modules/') && !file.startsWith(`${sdkDir}/`),
+  );
+  return { actions, sources, sourceMap: bundle.sourceMap, linked, exports, printed };
+}

@@ -1,0 +1,49 @@
+import { Fault } from '../../abi/errno.js';
+import type { ControlClient } from '../client.js';
+import { readRecord } from '../results.js';
+import type { DevBuild } from './dev-build.js';
+
+const INSTALL_WAIT_MS = 60_000;
+
+interface Plan {
+  readonly planHash: string;
+  /** Why a person has to look, one reason a line. */
+  readonly consent?: readonly string[];
+}
+
+/** The part of a client that swapping needs; the methods belong to the part of the protocol that installs capsules. */
+type Requests = Pick<ControlClient, 'request'>;
+
+async function ask(client: Requests, method: string, params: object): Promise<unknown> {
+  try {
+    return await client.request(method as never, params as never, { waitMs: INSTALL_WAIT_MS });
+  } catch (error) {
+    if (error instanceof Fault && /^no control method|unknown method|^method:/.test(error.message)) {
+      throw new Fault('not_served', `this supervisor cannot install capsules (${method}); update and restart it`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+/**
+ * Puts a build in the place of the running capsule. Its values stay: they belong to the name. Fault `approval_denied` when
+ * the manifest asks for more than was agreed to and `accepted` does not hold it; whatever the supervisor refuses it with.
+ */
+export async function swapIn(
+  client: Requests,
+  build: DevBuild,
+  source: string,
+  agrees: (reasons: readonly string[]) => boolean,
+): Promise<void> {
+  const offer = { manifest: build.manifestText, wasm: build.wasm, source };
+  const plan = readRecord<Plan>(await ask(client, 'capsule.plan', offer), 'capsule.plan');
+  const reasons = plan.consent ?? [];
+  if (reasons.length > 0 && !agrees(reasons)) {
+    throw new Fault('approval_denied', `${build.name} asks for what nobody agreed to: ${reasons.join('; ')}`, {
+      field: 'accept',
+    });
+  }
+  await ask(client, 'capsule.install', { ...offer, planHash: plan.planHash });
+}

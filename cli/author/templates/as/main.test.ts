@@ -1,0 +1,15 @@
+import { assert, boot, test } from 'astrid/testing';
+
+test('words are counted, however they are spaced', async () => {
+  const kernel = await boot();
+  const { content } = await kernel.callTool('count_words', { text: '  one two\n three ' });
+  assert.equal(content, '3');
+});
+
+test('the tool describes itself to models', async () => {
+  const kernel = await boot();
+  assert.deepEqual(
+    (await kernel.describeTools()).map(({ name }) => name),
+    ['count_words'],
+  );
+});

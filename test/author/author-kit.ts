@@ -1,0 +1,54 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createCapsule, type TemplateName } from '../../cli/author/new-capsule.js';
+import { type FakeIo, makeFakeIo } from '../kit/fake-io.js';
+import { PACKAGE_ROOT } from '../kit/package-root.js';
+import { type CliResult, runCli } from '../kit/run-cli.js';
+
+/** QuickJS merged with the adaptor takes seconds to make, so one test file makes it once. */
+const CACHE = mkdtempSync(join(tmpdir(), 'astrid-author-cache-'));
+process.on('exit', () => rmSync(CACHE, { recursive: true, force: true }));
+
+interface TeardownScope {
+  teardown(run: () => unknown): void;
+}
+
+/** A directory for capsules; removed after the test. */
+export class Workshop {
+  readonly root: string;
+
+  constructor(t: TeardownScope) {
+    this.root = mkdtempSync(join(tmpdir(), 'astrid-author-'));
+    t.teardown(() => rmSync(this.root, { recursive: true, force: true }));
+  }
+
+  /** Makes a capsule from a template, with other files laid over it; answers its directory. */
+  async make(
+    name: string,
+    template: TemplateName = 'tool',
+    files: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
+    await createCapsule({ parent: this.root, name, template, packageRoot: PACKAGE_ROOT });
+    const dir = join(this.root, name);
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(dir, file), text);
+    return dir;
+  }
+
+  get env(): Record<string, string | undefined> {
+    return { PATH: process.env['PATH'], XDG_CACHE_HOME: CACHE };
+  }
+
+  run(...argv: string[]): Promise<CliResult> {
+    return runCli(argv, join(this.root, 'home'), { cwd: this.root, env: this.env });
+  }
+
+  io(): FakeIo {
+    return makeFakeIo({ cwd: this.root, env: this.env });
+  }
+}
+
+/** The smallest capsule around a main file; `more` is appended to its manifest. */
+export function manifestOf(name: string, more = ''): string {
+  return `[package]\nname = "${name}"\nversion = "0.1.0"\nabi = 3\n\n[[component]]\nid = "main"\nfile = "${name}.wasm"\n\n${more}`;
+}
