@@ -45,6 +45,8 @@ export interface BootOptions {
 
 export interface Kernel {
   readonly problems: readonly CapsuleProblem[];
+  /** What runs, for a program that has the kernel in its own process. */
+  readonly processes: ProcessTable;
   stop(): Promise<void>;
 }
 
@@ -261,7 +263,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     () => unlink(home.ready).catch(ignoreMissing),
   );
   void check.run();
-  return { problems: all, stop: () => steps.walkBack() };
+  return { problems: all, processes: table, stop: () => steps.walkBack() };
 }
 
 function sessionStore(store: Store) {
