@@ -164,6 +164,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const delivery = new Delivery({
     processOf,
     publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
+    publishFor: (endpoint, topic, payload, actor) => bus.publishFor(endpoint, topic, payload, actor),
     log: (capsule, message) => logs.write(capsule, 'warn', message),
   });
   const bus: BusPort = new BusPort({ router, delivery, processOf, onFault });

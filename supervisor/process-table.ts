@@ -5,6 +5,7 @@ import type { CapsuleManifest, Tier } from '../abi/manifest.js';
 import { orderCapsules } from './capsule/order.js';
 import type { CapsuleProblem, CapsuleStore, InstalledCapsule } from './capsule/store.js';
 import type { Config } from './config.js';
+import { ExportAdaptor } from './export-adaptor.js';
 import { CapsuleProcess } from './proc/capsule-process.js';
 import type { CapsuleSpec, ProcessHooks } from './proc/capsule-spec.js';
 
@@ -111,6 +112,7 @@ export class ProcessTable {
       tier,
       generation: loaded.generation.generation,
       hasRunLoop: loaded.report.entryPoints.includes('run'),
+      adaptor: ExportAdaptor.for(loaded.manifest, loaded.report.entryPoints),
       principal,
       config: { ...Object.fromEntries(defaults), ...uplinkConfig(loaded.manifest, socketPath) },
     };

@@ -49,6 +49,11 @@ export function mergeManifest(
       description: description ?? null,
       file: file ?? null,
     })),
+    tools: (sections.tool ?? []).map(({ name, description, input_schema: inputSchema }) => ({
+      name,
+      description: description ?? '',
+      inputSchema: inputSchema ?? { type: 'object', properties: {} },
+    })),
     uplinks: sections.uplink ?? [],
     topics: (sections.topic ?? []).map(({ name, direction, description, schema }) => ({
       name,

@@ -191,6 +191,16 @@ const command = z.strictObject(
   },
   'a table',
 );
+/** One segment of a topic: it becomes part of `tool.v1.execute.<name>`. */
+const toolName = 'a tool name of letters, digits, "-", "_" and ":"';
+const tool = z.strictObject(
+  {
+    name: text(toolName, 128).regex(/^[A-Za-z0-9_:-]+$/, toolName),
+    description: prose.optional(),
+    input_schema: z.record(z.string(), z.unknown(), 'a table, a JSON Schema').optional(),
+  },
+  'a table',
+);
 const uplink = z.strictObject(
   {
     name: text('a text'),
@@ -242,6 +252,7 @@ export const SECTIONS = {
   subscribe: subscribe.optional(),
   interceptor: tables(interceptor, 'interceptor').optional(),
   command: tables(command, 'command').optional(),
+  tool: tables(tool, 'tool').optional(),
   uplink: tables(uplink, 'uplink').optional(),
   topic: tables(topic, 'topic').optional(),
   limits: limits.optional(),
@@ -252,7 +263,6 @@ export type ManifestSections = { readonly [Name in SectionName]: z.output<(typeo
 
 /** Sections that are legal and that nothing in this version reads, with what a person should know. */
 export const UNUSED_SECTIONS: ReadonlyMap<string, string> = new Map([
-  ['tool', 'tools are offered through topics (tool.v1.execute.<name>); this section is ignored'],
   ['skill', 'skills are not used by this version; this section is ignored'],
   ['context_file', 'context files are not used by this version; this section is ignored'],
   ['mcp_server', 'MCP servers are not started by this version; this section is ignored'],

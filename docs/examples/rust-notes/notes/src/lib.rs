@@ -64,9 +64,4 @@ impl Notes {
         kv::set_bytes("installed", b"yes")?;
         log::info("notes are installed")
     }
-
-    #[astrid::upgrade]
-    fn upgrade(&self, prev_version: &str) -> Result<(), SysError> {
-        log::info(format!("notes were {prev_version}"))
-    }
 }

@@ -21,6 +21,12 @@ impl Ticker {
             }
         }
     }
+
+    // Not on the notes: in 0.5.3 a capsule with state does not compile with this attribute.
+    #[astrid::upgrade]
+    fn upgrade(&self, prev_version: &str) -> Result<(), SysError> {
+        log::info(format!("upgraded from {prev_version}"))
+    }
 }
 
 impl Ticker {
