@@ -1,4 +1,5 @@
 import createPlugin from '@extism/extism';
+import { OLDEST_EXPORTS } from '../abi/entry-points.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { LoadReport, LoadRequest } from '../abi/worker-protocol.js';
@@ -53,7 +54,9 @@ export class CapsuleHost {
     const context: InvocationContext = { callerJson: null };
     const blocks = new GuestBlocks(request.blockBytesMax, () => memory()?.buffer.byteLength ?? 0);
     const log = (level: string, message: string) => client.sendLog(level, message);
-    const local = makeLocalCalls(request, client, context, Date.now);
+    // A capsule of 0.5.0 to 0.5.2 states generation 1 for its results, but reads configuration as later ones do.
+    const isOldest = request.generation === 1 && exportsAny(module, OLDEST_EXPORTS);
+    const local = makeLocalCalls(request, client, context, Date.now, isOldest);
     const logLocally = (level: string, message: string) => {
       local['astrid_log']?.([Buffer.from(level), Buffer.from(message.slice(0, LIMITS.logMessageBytesMax))]);
     };
@@ -101,6 +104,10 @@ export class CapsuleHost {
       this.#context.callerJson = null;
     }
   }
+}
+
+function exportsAny(module: WebAssembly.Module, names: readonly string[]): boolean {
+  return WebAssembly.Module.exports(module).some(({ name }) => names.includes(name));
 }
 
 function compile(bytes: Uint8Array): WebAssembly.Module {

@@ -106,10 +106,15 @@ export interface CallProfile {
   readonly goodIn?: ConformanceCase['wantIn'];
   readonly cases: readonly ConformanceCase[];
   readonly entry?: ConformanceCase['entry'];
+  readonly role?: GuestRole;
+  /** It waits for as long as nobody comes: only what is refused is tried here. */
+  readonly blocks?: true;
 }
 
 /** Stands for a name that no other lane has: the bus is one for all of them. */
 export const LANE = '@lane';
+/** Stands for a name that no other script has. */
+export const ONCE = '@once';
 
 export const raw = (offset: bigint): Arg => ({ kind: 'raw', offset });
 export const block = (...segments: Segment[]): Arg => ({ kind: 'block', segments });

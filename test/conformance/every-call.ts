@@ -54,7 +54,8 @@ export function expandProfile(profile: CallProfile): ConformanceCase[] {
     ...makeCase(profile, 'as it is meant', -1, NOTHING, profile.good, 'good'),
     wantIn: profile.goodIn ?? {},
   };
-  return [good, ...made, ...profile.cases];
+  const tried = profile.blocks === true ? made.filter(({ want }) => want.kind === 'fault') : [good, ...made];
+  return [...tried, ...profile.cases];
 }
 
 function makeCase(
@@ -66,6 +67,6 @@ function makeCase(
   kind: CaseKind,
 ): ConformanceCase {
   const args = profile.params.map((param, at) => (at === index ? arg : param.valid));
-  const entry = profile.entry ?? 'astrid_hook_trigger';
-  return casesOf(profile.call, [{ name, args, want, kind, entry, steps: profile.setup ?? [] }])[0]!;
+  const { entry = 'astrid_hook_trigger', role = 'full', setup: steps = [] } = profile;
+  return casesOf(profile.call, [{ name, args, want, kind, entry, role, steps }])[0]!;
 }

@@ -11,7 +11,7 @@ import type { CapsuleProcess } from '../../supervisor/proc/capsule-process.js';
 import type { InvocationOutcome } from '../../supervisor/proc/invocation.js';
 import { type InstalledGuest, installGuests, writeBuiltins } from '../kit/real-supervisor.js';
 import { WORKER_BUNDLE } from '../kit/worker-bench.js';
-import type { ConformanceCase, GuestRole } from './case.js';
+import { type ConformanceCase, casesOf, type GuestRole, OK_ANY, type Step } from './case.js';
 import { judge, payloadOf } from './judge.js';
 import { MANIFESTS, sparseFiles, workspaceFiles } from './manifests.js';
 import { decodeResults, encodeScript, makeScriptGuest } from './script-guest.js';
@@ -32,8 +32,11 @@ const HEARD = {
 export interface Lane {
   readonly tier: Tier;
   readonly generation: AbiGeneration;
+  readonly session: string;
   /** What is wrong, or null. */
   run(one: ConformanceCase): Promise<string | null>;
+  /** Runs steps in the guest `full` and answers what each came to, without status bytes. */
+  send(...steps: Step[]): Promise<Buffer[]>;
 }
 
 export interface KernelBench {
@@ -60,7 +63,9 @@ export async function openBench(
   // Actions outside of a session, too, ask nobody: what is tested here is the calls.
   writeFileSync(join(home, 'etc/config.toml'), '[approval]\nmode = "yolo"\n', { mode: 0o600 });
   const guests = await makeGuests(tiers, generations);
-  writeBuiltins(builtins, { ...guests.process, ...more.guests });
+  // The other guests run in the last tier of the list.
+  Object.assign(guests[tiers.at(-1)!], more.guests);
+  writeBuiltins(builtins, guests.process);
   await installGuests(home, guests.jail);
   const logger = {
     info: () => undefined,
@@ -171,5 +176,12 @@ async function openLane(
     }
     return judge(one, generation, await invoke(one.role, encodeScript(one.steps, { generation, lane, foreign }), one));
   };
-  return { tier, generation, run };
+  const send = async (...steps: Step[]): Promise<Buffer[]> => {
+    const one = casesOf('astrid_log', [{ name: 'sent', steps, want: OK_ANY }])[0]!;
+    const outcome = await invoke('full', encodeScript(steps, { generation, lane }), one);
+    if (outcome.kind === 'failed') throw outcome.fault;
+    const results = decodeResults(outcome.output);
+    return steps.map((step, index) => payloadOf(step, generation, results[index]));
+  };
+  return { tier, generation, session: id, run, send };
 }

@@ -9,7 +9,7 @@ const FULL = `
 [capabilities]
 fs_read = ["cwd://", "home://granted", "tmp://"]
 fs_write = ["cwd://", "home://granted", "tmp://"]
-ipc_publish = ["conform.v1.*", "conform.v1.deep.*.end", "a.a.a.a.a.a.a.a"]
+ipc_publish = ["conform.v1.*", "conform.v1.deep.*.end", "tool.v1.execute.*", "cli.v1.command.execute", "a.a.a.a.a.a.a.a"]
 ipc_subscribe = ["conform.v1.*", "conform.v1.deep.here", "*"]
 net = ["127.0.0.1", "localhost"]
 net_bind = ["unix:*"]

@@ -78,7 +78,8 @@ const INTRODUCTION = [
   '| 2 (SDK 0.5) | the bytes; with a status byte before them in the calls marked * | ends the export; in the calls marked *: `0x01` and text |',
   '| 3 (ours) | `0x00` and the bytes, from every call | `0x01` and `{"code", "message"}` |',
   '',
-  'A capsule of SDK 0.5.0 to 0.5.2, which knows no status byte, states `abi = 1`.',
+  'A capsule of SDK 0.5.0 to 0.5.2, which knows no status byte, states `abi = 1`. Configuration is quoted as JSON only for a',
+  'module of generation 1 that has an export of SDKs up to 0.4.',
 ];
 
 const FOOTNOTES = [

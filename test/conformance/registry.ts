@@ -4,10 +4,12 @@ import { APPROVAL } from './cases/approval.js';
 import { FS } from './cases/fs.js';
 import { IPC } from './cases/ipc.js';
 import { KV } from './cases/kv.js';
+import { OUTSIDE } from './cases/outside.js';
+import { PEOPLE } from './cases/people.js';
 import { SYS } from './cases/sys.js';
 import { expandProfile } from './every-call.js';
 
-export const PROFILES: readonly CallProfile[] = [...FS, ...IPC, ...KV, ...SYS, ...APPROVAL];
+export const PROFILES: readonly CallProfile[] = [...FS, ...IPC, ...KV, ...SYS, ...APPROVAL, ...PEOPLE, ...OUTSIDE];
 
 /** All cases by call, in the order of the table of families above. */
 export const CASES: ReadonlyMap<string, readonly ConformanceCase[]> = new Map(

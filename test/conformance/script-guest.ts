@@ -2,7 +2,7 @@ import { ENTRY_POINTS } from '../../abi/entry-points.js';
 import type { AbiGeneration } from '../../abi/manifest.js';
 import { SYSCALLS } from '../../abi/table.js';
 import { assemble, guestText } from '../kit/guest-wat.js';
-import { type Arg, LANE, rowOf, type Segment, type Step } from './case.js';
+import { type Arg, LANE, ONCE, rowOf, type Segment, type Step } from './case.js';
 
 /** Calls the guest imports: what this version serves, in the order of the table. The position is the number in a script. */
 export const SCRIPT_CALLS = SYSCALLS.filter(({ since }) => since !== null);
@@ -147,6 +147,8 @@ export function statusBytes(call: string, generation: AbiGeneration): number {
   return generation === 3 || (generation === 2 && rowOf(call).hostResult) ? 1 : 0;
 }
 
+let scripts = 0;
+
 interface ScriptContext {
   readonly generation: AbiGeneration;
   /** Put in the place of LANE wherever bytes are written out. */
@@ -157,6 +159,7 @@ interface ScriptContext {
 
 /** A script as the guest reads it. */
 export function encodeScript(steps: readonly Step[], within: ScriptContext): Buffer {
+  scripts++;
   const encodeOne = ({ call, args }: Step) => {
     const number = SCRIPT_CALLS.findIndex(({ name }) => name === call);
     if (number === -1) throw new Error(`${call} is not served`);
@@ -197,7 +200,8 @@ function encodeBlock(written: readonly Segment[], lane: string): Buffer {
 }
 
 function nameLane(literal: Buffer, lane: string): Buffer {
-  return literal.includes(LANE) ? Buffer.from(literal.toString('utf8').replaceAll(LANE, lane)) : literal;
+  if (!literal.includes(LANE) && !literal.includes(ONCE)) return literal;
+  return Buffer.from(literal.toString('utf8').replaceAll(LANE, lane).replaceAll(ONCE, `${scripts}`));
 }
 
 function u32(value: number): Buffer {
