@@ -140,7 +140,8 @@ function unbind(functions: Record<string, Record<string, unknown>>): Record<stri
         delete table[name];
         continue;
       }
-      Object.defineProperty(entry, 'bind', { value: () => entry });
+      // Two names may share one function, as the empty lists of WASI do: the second time must not fail.
+      Object.defineProperty(entry, 'bind', { value: () => entry, configurable: true });
     }
   }
   return functions as Record<string, Record<string, never>>;

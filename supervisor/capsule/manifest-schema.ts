@@ -197,7 +197,9 @@ const tool = z.strictObject(
   {
     name: text(toolName, 128).regex(/^[A-Za-z0-9_:-]+$/, toolName),
     description: prose.optional(),
-    input_schema: z.record(z.string(), z.unknown(), 'a table, a JSON Schema').optional(),
+    input_schema: z
+      .union([z.record(z.string(), z.unknown()), z.string()], 'a JSON Schema, as a table or as text')
+      .optional(),
   },
   'a table',
 );
