@@ -1,5 +1,5 @@
 import createPlugin from '@extism/extism';
-import { OLDEST_EXPORTS } from '../abi/entry-points.js';
+import { OLDEST_EXPORT } from '../abi/entry-points.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { LoadReport, LoadRequest } from '../abi/worker-protocol.js';
@@ -55,7 +55,7 @@ export class CapsuleHost {
     const blocks = new GuestBlocks(request.blockBytesMax, () => memory()?.buffer.byteLength ?? 0);
     const log = (level: string, message: string) => client.sendLog(level, message);
     // A capsule of 0.5.0 to 0.5.2 states generation 1 for its results, but reads configuration as later ones do.
-    const isOldest = request.generation === 1 && exportsAny(module, OLDEST_EXPORTS);
+    const isOldest = request.generation === 1 && hasExport(module, OLDEST_EXPORT);
     const local = makeLocalCalls(request, client, context, Date.now, isOldest);
     const logLocally = (level: string, message: string) => {
       local['astrid_log']?.([Buffer.from(level), Buffer.from(message.slice(0, LIMITS.logMessageBytesMax))]);
@@ -106,8 +106,8 @@ export class CapsuleHost {
   }
 }
 
-function exportsAny(module: WebAssembly.Module, names: readonly string[]): boolean {
-  return WebAssembly.Module.exports(module).some(({ name }) => names.includes(name));
+function hasExport(module: WebAssembly.Module, wanted: string): boolean {
+  return WebAssembly.Module.exports(module).some(({ name }) => name === wanted);
 }
 
 function compile(bytes: Uint8Array): WebAssembly.Module {

@@ -1,4 +1,4 @@
-import { OLDEST_EXPORTS } from '../../abi/entry-points.js';
+import { OLDEST_EXPORT } from '../../abi/entry-points.js';
 import { Fault } from '../../abi/errno.js';
 import type { AbiGeneration } from '../../abi/manifest.js';
 import type { ModuleReport } from './inspect.js';
@@ -26,8 +26,9 @@ export function detectGeneration(report: ModuleReport, manifestAbi: AbiGeneratio
     refuse(manifestAbi, 'the module imports void calls without a result, which generation 3 never does');
   }
   if (manifestAbi !== null) return { generation: manifestAbi, why: `the manifest says abi = ${manifestAbi}` };
-  const old = report.entryPoints.find((name) => OLDEST_EXPORTS.includes(name));
-  if (old !== undefined) return { generation: 1, why: `the module exports ${old}, as SDKs up to 0.4 do` };
+  if (report.entryPoints.includes(OLDEST_EXPORT)) {
+    return { generation: 1, why: `the module exports ${OLDEST_EXPORT}, as SDKs up to 0.4 do` };
+  }
   if (report.voidForm === 'none') {
     return { generation: 2, why: 'nothing in the module tells; abi in [package] settles it' };
   }
