@@ -88,6 +88,13 @@ export interface CapsuleManifest {
     readonly description: string | null;
     readonly file: string | null;
   }[];
+  /** Tools that the module serves by `astrid_tool_call` (ABI reference 6.3); absent like an empty list. */
+  readonly tools?: readonly {
+    readonly name: string;
+    readonly description: string;
+    /** JSON Schema of the arguments. */
+    readonly inputSchema: Readonly<Record<string, unknown>>;
+  }[];
   readonly uplinks: readonly { readonly name: string; readonly platform: string; readonly profile: string }[];
   readonly topics: readonly {
     readonly name: string;

@@ -53,6 +53,8 @@ export interface Kernel {
   /** Runs install and upgrade hooks. */
   readonly lifecycle: LifecycleRunner;
   readonly forget: LifecycleServices['forget'];
+  /** What runs, for a program that has the kernel in its own process. */
+  readonly processes: ProcessTable;
   stop(): Promise<void>;
 }
 
@@ -182,6 +184,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const delivery = new Delivery({
     processOf,
     publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
+    publishFor: (endpoint, topic, payload, actor) => bus.publishFor(endpoint, topic, payload, actor),
     log: (capsule, message) => logs.write(capsule, 'warn', message),
   });
   const bus: BusPort = new BusPort({
@@ -329,7 +332,8 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     () => unlink(home.ready).catch(ignoreMissing),
   );
   void check.run();
-  return { problems: all, lifecycle, forget: services.lifecycle.forget, stop: () => steps.walkBack() };
+  const { forget } = services.lifecycle;
+  return { problems: all, lifecycle, forget, processes: table, stop: () => steps.walkBack() };
 }
 
 function sessionStore(store: Store) {

@@ -1,4 +1,4 @@
-import { Fault } from '../abi/errno.js';
+import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import { decodeInterceptResult, runChain } from '../bus/interceptor-chain.js';
 import type { Actor, BusMessage } from '../bus/message.js';
@@ -17,6 +17,8 @@ const UNANNOUNCED = new Set(['astrid.v1.delivery.failed', 'astrid.v1.watchdog.ti
 export interface DeliveryParts {
   readonly processOf: (endpoint: string) => CapsuleProcess | undefined;
   readonly publishKernel: (topic: string, data: unknown, actor: Actor) => void;
+  /** Publishes under a capsule's name what the kernel made of its export's answer. */
+  readonly publishFor: (endpoint: string, topic: string, payload: unknown, actor: Actor) => undefined | Promise<void>;
   readonly log: (capsule: string, message: string) => void;
 }
 
@@ -42,12 +44,17 @@ export class Delivery {
     }
     const process = this.#parts.processOf(first.endpoint);
     if (process === undefined) return undefined;
+    if (process.spec.adaptor?.owns(first.action) === true) {
+      void this.#submitAdapted(process, first.action, payload, message);
+      return undefined;
+    }
     const send = () => this.#send(process, this.#invocation(process, first.action, payload, message));
     return process.queue.isFull ? this.#sendWhenRoom(process, send, message) : send();
   }
 
   /** A hook's call of one capsule: its output as JSON, or undefined for whatever does not count (ABI reference 2.11). */
   async callHook(process: CapsuleProcess, match: Matched, payload: Buffer, actor: Actor): Promise<unknown> {
+    if (process.spec.adaptor?.owns(match.action) === true) return process.spec.adaptor.describe(match.action);
     const invocation: Invocation = {
       ...this.#invocation(process, match.action, payload, null),
       actor,
@@ -83,6 +90,10 @@ export class Delivery {
     const outcome = await runChain(matches, payload, async (step, current) => {
       const process = this.#parts.processOf(step.endpoint);
       if (process === undefined) throw new Fault('not_ready', 'the capsule is not there');
+      if (process.spec.adaptor?.owns(step.action) === true) {
+        await this.#submitAdapted(process, step.action, current, message);
+        return { kind: 'continue' };
+      }
       const invocation = this.#invocation(process, step.action, current, message);
       const result = await process.submit(invocation);
       this.#report(process, invocation, result);
@@ -93,6 +104,23 @@ export class Delivery {
     if (outcome.verdict === 'deny') {
       const by = outcome.endedBy?.endpoint ?? 'a closed interceptor';
       this.#parts.log(by, `denied ${message.topic}: ${outcome.reason ?? 'no reason given'}`);
+    }
+  }
+
+  /** A tool or command of an export of its own: called like an interceptor, and its answer published for it. */
+  async #submitAdapted(process: CapsuleProcess, action: string, payload: Buffer, message: BusMessage): Promise<void> {
+    const call = process.spec.adaptor?.call(action, payload) ?? null;
+    if (call === null) return;
+    const { exportName, input } = call;
+    const invocation = { ...this.#invocation(process, action, payload, message), exportName, input };
+    const outcome = await process.submit(invocation);
+    this.#report(process, invocation, outcome);
+    try {
+      const answer = call.answer(outcome);
+      await this.#parts.publishFor(process.name, answer.topic, answer.payload, message.actor);
+    } catch (error) {
+      const { code, message: reason } = asFault(error);
+      this.#parts.log(process.name, `the answer to ${message.topic} was not published: ${code}: ${reason}`);
     }
   }
 

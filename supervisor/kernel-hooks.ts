@@ -80,18 +80,19 @@ const isTemporary = ({ spec }: CapsuleProcess) => spec.endpoint !== undefined;
 
 /** The instance's endpoint, and its interceptors: in the router, or as automatic handles of a run loop. */
 function register(router: Router, process: CapsuleProcess) {
-  const { manifest, hasRunLoop } = process.spec;
+  const { manifest, hasRunLoop, adaptor } = process.spec;
   router.removeEndpoint(process.endpoint);
   router.addEndpoint({
     id: process.endpoint,
     sourceId: process.sourceId,
-    publish: manifest.publish,
+    publish: [...manifest.publish, ...(adaptor?.publish ?? [])],
     subscribe: manifest.subscribe,
     speaksForPeople: manifest.capabilities.uplink === true,
   });
   if (isTemporary(process)) return [];
   if (!hasRunLoop) {
-    for (const interceptor of manifest.interceptors) router.addInterceptor(process.name, interceptor);
+    for (const interceptor of [...manifest.interceptors, ...(adaptor?.interceptors ?? [])])
+      router.addInterceptor(process.name, interceptor);
     return [];
   }
   return manifest.interceptors.map(({ event, action }) => {

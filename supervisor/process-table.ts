@@ -5,6 +5,7 @@ import type { CapsuleManifest, Tier } from '../abi/manifest.js';
 import { orderCapsules } from './capsule/order.js';
 import type { CapsuleProblem, CapsuleStore, InstalledCapsule } from './capsule/store.js';
 import type { Config } from './config.js';
+import { ExportAdaptor } from './export-adaptor.js';
 import { CapsuleProcess } from './proc/capsule-process.js';
 import type { CapsuleSpec, ProcessHooks } from './proc/capsule-spec.js';
 
@@ -187,6 +188,7 @@ export class ProcessTable {
       tier,
       generation: loaded.generation.generation,
       hasRunLoop: loaded.report.entryPoints.includes('run'),
+      adaptor: ExportAdaptor.for(loaded.manifest, loaded.report.entryPoints),
       principal,
       config: uplinkConfig(loaded.manifest, socketPath),
     };

@@ -1,4 +1,5 @@
 import createPlugin from '@extism/extism';
+import { OLDEST_EXPORT } from '../abi/entry-points.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { LoadReport, LoadRequest } from '../abi/worker-protocol.js';
@@ -54,7 +55,9 @@ export class CapsuleHost {
     const context: InvocationContext = { callerJson: null };
     const blocks = new GuestBlocks(request.blockBytesMax, () => memory()?.buffer.byteLength ?? 0);
     const log = (level: string, message: string) => client.sendLog(level, message);
-    const local = makeLocalCalls(request, client, context, guestNow);
+    // A capsule of 0.5.0 to 0.5.2 states generation 1 for its results, but reads configuration as later ones do.
+    const isOldest = request.generation === 1 && hasExport(module, OLDEST_EXPORT);
+    const local = makeLocalCalls(request, client, context, guestNow, isOldest);
     const logLocally = (level: string, message: string) => {
       local['astrid_log']?.([Buffer.from(level), Buffer.from(message.slice(0, LIMITS.logMessageBytesMax))]);
     };
@@ -104,6 +107,10 @@ export class CapsuleHost {
   }
 }
 
+function hasExport(module: WebAssembly.Module, wanted: string): boolean {
+  return WebAssembly.Module.exports(module).some(({ name }) => name === wanted);
+}
+
 function compile(bytes: Uint8Array): WebAssembly.Module {
   try {
     return new WebAssembly.Module(Buffer.from(bytes));
@@ -134,7 +141,8 @@ function unbind(functions: Record<string, Record<string, unknown>>): Record<stri
         delete table[name];
         continue;
       }
-      Object.defineProperty(entry, 'bind', { value: () => entry });
+      // Two names may share one function, as the empty lists of WASI do: the second time must not fail.
+      Object.defineProperty(entry, 'bind', { value: () => entry, configurable: true });
     }
   }
   return functions as Record<string, Record<string, never>>;

@@ -4,7 +4,7 @@ import type { SyscallRow } from '../abi/syscalls/row.js';
 import { SYSCALLS } from '../abi/table.js';
 import type { GuestBlocks } from './guest-blocks.js';
 import type { LocalHandler } from './local-calls.js';
-import { checkArgumentSizes, encodeResult } from './results.js';
+import { checkArgumentSizes, checkPrefixText, encodeResult } from './results.js';
 import type { SyscallClient, SyscallResult } from './syscall-client.js';
 
 export type HostFunction = (...offsets: bigint[]) => bigint | undefined;
@@ -48,7 +48,8 @@ function answer(parts: ImportParts, call: SyscallRow, offsets: readonly number[]
   );
   const args = tooLarge === null ? offsets.map((offset) => blocks.read(offset)) : [];
   for (const offset of offsets) blocks.free(offset);
-  if (tooLarge !== null) return { ok: false, fault: tooLarge };
+  const refused = tooLarge ?? checkPrefixText(call, args);
+  if (refused !== null) return { ok: false, fault: refused };
   if (call.path === 'supervisor') return parts.client.call(call.number, args);
   const handler = parts.local[call.name];
   if (handler === undefined) return { ok: false, fault: new Fault('not_served', `${call.name} is not served yet`) };

@@ -25,6 +25,7 @@ export function makeLocalCalls(
   client: SyscallClient,
   context: InvocationContext,
   now: () => number,
+  quotesConfig: boolean = load.generation === 1,
 ): Readonly<Record<string, LocalHandler>> {
   const handles = Buffer.from(JSON.stringify(load.handles));
   const threshold = LOG_LEVELS.indexOf(load.logLevel);
@@ -34,8 +35,8 @@ export function makeLocalCalls(
       const name = (key ?? EMPTY).toString('utf8');
       const value = Object.hasOwn(load.config, name) ? load.config[name] : undefined;
       if (value === undefined) return EMPTY;
-      // Generation 1 guests parse a JSON string; later ones take the text as it is (ABI reference 2.8).
-      return Buffer.from(load.generation === 1 ? JSON.stringify(value) : value);
+      // SDKs up to 0.4 parse a JSON string; later ones take the text as it is (ABI reference 2.8).
+      return Buffer.from(quotesConfig ? JSON.stringify(value) : value);
     },
     astrid_get_caller: () => Buffer.from(context.callerJson ?? NO_CALLER),
     astrid_get_interceptor_handles: () => handles,

@@ -1,7 +1,9 @@
+import { isUtf8 } from 'node:buffer';
 import { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { AbiGeneration } from '../abi/manifest.js';
 import type { SyscallRow } from '../abi/syscalls/row.js';
+import { legacyText } from './legacy-texts.js';
 import type { SyscallResult } from './syscall-client.js';
 
 /** Ends the guest's call: in generations 1 and 2 most host errors are traps (ABI reference 1.5). */
@@ -15,6 +17,9 @@ export class GuestTrap extends Error {
   }
 }
 
+/** An argument that the worker itself refuses: even the calls with a status byte trap on it (ABI reference 1.3). */
+export class ArgumentFault extends Fault {}
+
 const OK = Buffer.from([0]);
 const FAILED = Buffer.from([1]);
 
@@ -27,14 +32,10 @@ export function encodeResult(call: SyscallRow, generation: AbiGeneration, result
   }
   const prefixed = call.hostResult && generation === 2;
   if (result.ok) return prefixed ? Buffer.concat([OK, result.value]) : result.value;
-  if (prefixed && isRecoverable(call, result.fault)) return Buffer.concat([FAILED, Buffer.from(result.fault.message)]);
-  throw new GuestTrap(result.fault);
-}
-
-/** Over-limit arguments trap even in the seven calls with a status byte (ABI reference 1.3). */
-function isRecoverable(call: SyscallRow, fault: Fault): boolean {
-  if (fault.code === 'too_large' && fault.field !== undefined) return !call.params.some((p) => p.name === fault.field);
-  return true;
+  if (result.fault instanceof ArgumentFault) throw new GuestTrap(result.fault);
+  const text = legacyText(call.name, result.fault);
+  if (prefixed) return Buffer.concat([FAILED, Buffer.from(text)]);
+  throw new GuestTrap(new Fault(result.fault.code, text));
 }
 
 /** The limits with a text of their own (ABI reference 2.2); all others say it as an allocation. */
@@ -51,7 +52,15 @@ export function checkArgumentSizes(call: SyscallRow, lengths: readonly number[])
     const text =
       LIMIT_TEXTS[spec.name] ??
       `memory allocation of ${bytes} bytes exceeds maximum allowed limit of ${spec.bytesMax} bytes`;
-    return new Fault('too_large', text, { field: spec.name });
+    return new ArgumentFault('too_large', text, { field: spec.name });
   }
   return null;
+}
+
+/** The two calls with a prefix read it strictly, and trap where the other five answer (ABI reference 1.3). */
+export function checkPrefixText(call: SyscallRow, args: readonly Buffer[]): Fault | null {
+  const index = call.params.findIndex(({ name }) => name === 'prefix');
+  const prefix = args[index];
+  if (prefix === undefined || isUtf8(prefix)) return null;
+  return new ArgumentFault('invalid_argument', 'prefix is not valid UTF-8', { field: 'prefix' });
 }

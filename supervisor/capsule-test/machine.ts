@@ -95,6 +95,7 @@ export async function openMachine(subject: Subject, options: MachineOptions) {
   const delivery = new Delivery({
     processOf,
     publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
+    publishFor: (endpoint, topic, payload, actor) => bus.publishFor(endpoint, topic, payload, actor),
     log: (_capsule, message) => void failures.push(message),
   });
   const bus: BusPort = new BusPort({

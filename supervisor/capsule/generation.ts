@@ -1,3 +1,4 @@
+import { OLDEST_EXPORT } from '../../abi/entry-points.js';
 import { Fault } from '../../abi/errno.js';
 import type { AbiGeneration } from '../../abi/manifest.js';
 import type { ModuleReport } from './inspect.js';
@@ -25,10 +26,16 @@ export function detectGeneration(report: ModuleReport, manifestAbi: AbiGeneratio
     refuse(manifestAbi, 'the module imports void calls without a result, which generation 3 never does');
   }
   if (manifestAbi !== null) return { generation: manifestAbi, why: `the manifest says abi = ${manifestAbi}` };
-  if (report.entryPoints.includes('astrid_tool_call')) {
-    return { generation: 1, why: 'the module exports astrid_tool_call, as SDKs up to 0.4 do' };
+  if (report.entryPoints.includes(OLDEST_EXPORT)) {
+    return { generation: 1, why: `the module exports ${OLDEST_EXPORT}, as SDKs up to 0.4 do` };
   }
-  return { generation: 2, why: 'no sign of generation 1 or 3' };
+  if (report.voidForm === 'none') {
+    return { generation: 2, why: 'nothing in the module tells; abi in [package] settles it' };
+  }
+  return {
+    generation: 2,
+    why: 'void calls without a result, no export of SDKs up to 0.4; state abi = 1 for SDK 0.5.0 to 0.5.2',
+  };
 }
 
 function refuse(manifestAbi: AbiGeneration, module: string): never {

@@ -51,6 +51,7 @@ export function mergeManifest(
       description: description ?? null,
       file: file ?? null,
     })),
+    tools: readTools(sections, findings),
     uplinks: sections.uplink ?? [],
     topics: (sections.topic ?? []).map(({ name, direction, description, schema }) => ({
       name,
@@ -119,6 +120,25 @@ function readInterceptors(sections: ManifestSections): InterceptorRow[] {
     });
   }
   return [...rows.values()];
+}
+
+/** A schema is a table or, as some tools of 0.4 wrote it, the JSON text of one. */
+function readTools(sections: ManifestSections, findings: ManifestFindings): NonNullable<CapsuleManifest['tools']> {
+  return (sections.tool ?? []).map(({ name, description, input_schema: schema }, index) => {
+    const inputSchema = typeof schema === 'string' ? parseTable(schema) : schema;
+    if (inputSchema === null) findings.problem(['tool', index, 'input_schema'], 'expected the JSON text of an object');
+    return { name, description: description ?? '', inputSchema: inputSchema ?? { type: 'object', properties: {} } };
+  });
+}
+
+function parseTable(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
 }
 
 function readCapabilities(

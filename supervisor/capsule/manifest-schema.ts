@@ -191,6 +191,18 @@ const command = z.strictObject(
   },
   'a table',
 );
+/** One segment of a topic: it becomes part of `tool.v1.execute.<name>`. */
+const toolName = 'a tool name of letters, digits, "-", "_" and ":"';
+const tool = z.strictObject(
+  {
+    name: text(toolName, 128).regex(/^[A-Za-z0-9_:-]+$/, toolName),
+    description: prose.optional(),
+    input_schema: z
+      .union([z.record(z.string(), z.unknown()), z.string()], 'a JSON Schema, as a table or as text')
+      .optional(),
+  },
+  'a table',
+);
 const uplink = z.strictObject(
   {
     name: text('a text'),
@@ -252,6 +264,7 @@ export const SECTIONS = {
   subscribe: subscribe.optional(),
   interceptor: tables(interceptor, 'interceptor').optional(),
   command: tables(command, 'command').optional(),
+  tool: tables(tool, 'tool').optional(),
   uplink: tables(uplink, 'uplink').optional(),
   topic: tables(topic, 'topic').optional(),
   cron: tables(cron, 'cron').optional(),
@@ -263,7 +276,6 @@ export type ManifestSections = { readonly [Name in SectionName]: z.output<(typeo
 
 /** Sections that are legal and that nothing in this version reads, with what a person should know. */
 export const UNUSED_SECTIONS: ReadonlyMap<string, string> = new Map([
-  ['tool', 'tools are offered through topics (tool.v1.execute.<name>); this section is ignored'],
   ['skill', 'skills are not used by this version; this section is ignored'],
   ['context_file', 'context files are not used by this version; this section is ignored'],
   ['mcp_server', 'MCP servers are not started by this version; this section is ignored'],

@@ -2,6 +2,7 @@ import type { Fault } from '../../abi/errno.js';
 import type { AbiGeneration, CapsuleManifest, Tier } from '../../abi/manifest.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import type { InterceptorHandle, LogLevel } from '../../abi/worker-protocol.js';
+import type { ExportAdaptor } from '../export-adaptor.js';
 import type { CapsuleProcess } from './capsule-process.js';
 import type { Invocation } from './invocation.js';
 import type { WorkerProcess } from './spawn.js';
@@ -15,6 +16,8 @@ export interface CapsuleSpec {
   readonly generation: AbiGeneration;
   /** The module exports `run`: it is called once and serves itself. */
   readonly hasRunLoop: boolean;
+  /** Tools and commands served by exports of their own; null when there are none. */
+  readonly adaptor?: ExportAdaptor | null;
   readonly principal: string;
   readonly config: Readonly<Record<string, string>>;
   /** The place on the bus of an instance beside the capsule's own (an install hook); absent: the capsule's name. */

@@ -13,3 +13,11 @@ export function encodeCaller({ message }: Invocation): string | null {
   const caller = { principal, source_id: message.sourceId, timestamp };
   return JSON.stringify(session === null ? caller : { ...caller, session_id: session });
 }
+
+/**
+ * Input of `astrid_upgrade`. The original passed the bare version, which the export that its own SDK generates can't parse: every
+ * upgrade hook failed (ABI reference 3.5).
+ */
+export function encodeUpgrade(previousVersion: string): Buffer {
+  return Buffer.from(JSON.stringify({ prev_version: previousVersion }));
+}

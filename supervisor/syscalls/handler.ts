@@ -71,10 +71,10 @@ export function decodeText(bytes: Buffer | undefined, field: string): string {
   }
 }
 
-/** A decimal number as ASCII digits (ABI reference 1.2). */
+/** A decimal number as ASCII digits (ABI reference 1.2); zeros in front do not count. */
 export function decodeDecimal(bytes: Buffer | undefined, field: string): number {
   const text = (bytes ?? EMPTY).toString('latin1');
-  const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  const value = /^0*[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(value)) throw new Fault('invalid_argument', `${field} is not a decimal number`, { field });
   return value;
 }

@@ -1,5 +1,6 @@
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { parsePattern, parseTopic } from '../../bus/topic.js';
 import {
   type CallContext,
   decodeDecimal,
@@ -34,6 +35,17 @@ export interface HookService {
 /** The envelope of an empty queue that lost nothing. */
 const NOTHING = Buffer.from('{"messages":[],"dropped":0,"lagged":0}');
 
+/** What is no topic is told so before anybody asks whether it may be used (ABI reference 2.2, check order). */
+function takeTopic(topic: string): string {
+  parseTopic(topic, 'guest');
+  return topic;
+}
+
+function takePattern(pattern: string): string {
+  parsePattern(pattern, 'guest');
+  return pattern;
+}
+
 interface HandleRequest {
   readonly handle: number;
 }
@@ -47,7 +59,7 @@ export function makeIpcHandlers(bus: BusService, hooks: HookService) {
   return {
     astrid_ipc_publish: makePublish(bus),
     astrid_ipc_subscribe: {
-      decode: ([pattern]) => ({ pattern: decodeText(pattern, 'pattern') }),
+      decode: ([pattern]) => ({ pattern: takePattern(decodeText(pattern, 'pattern')) }),
       resource: ({ pattern }) => pattern,
       covers: ({ pattern }, { endpoint }) => bus.maySubscribe(endpoint, pattern),
       run: ({ pattern }, { endpoint }) => Buffer.from(String(bus.subscribe(endpoint, pattern))),
@@ -70,7 +82,7 @@ export function makeIpcHandlers(bus: BusService, hooks: HookService) {
 
 function makePublish(bus: BusService): SyscallHandler<{ topic: string; payload: Buffer }> {
   return {
-    decode: ([topic, payload]) => ({ topic: decodeText(topic, 'topic'), payload: payload ?? EMPTY }),
+    decode: ([topic, payload]) => ({ topic: takeTopic(decodeText(topic, 'topic')), payload: payload ?? EMPTY }),
     resource: ({ topic }) => topic,
     covers: ({ topic }, { endpoint }) => bus.mayPublish(endpoint, topic),
     run: ({ topic, payload }, context) => {
@@ -124,6 +136,7 @@ function makeTrigger(hooks: HookService): SyscallHandler<{ hook: string; payload
       const hook: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'hook') : undefined;
       if (typeof hook !== 'string')
         throw new Fault('invalid_argument', 'hook is missing or not text', { field: 'hook' });
+      parseTopic(hook, 'host', 'hook');
       return { hook, payload: Reflect.get(value as object, 'payload') ?? null };
     },
     resource: ({ hook }) => `hook:${hook}`,

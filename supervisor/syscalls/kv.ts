@@ -17,8 +17,8 @@ const space = ({ actor, capsule }: CallContext) => [actor.principal, capsule] as
 
 export function makeKvHandlers(kv: KvService) {
   const get: SyscallHandler<KeyRequest> = {
-    // Not strict: the original reads a key that is not UTF-8 as the empty one, which is then refused (ABI reference 2.4).
-    decode: ([key]) => ({ key: (key ?? EMPTY).toString('utf8') }),
+    // The original reads a key that is not UTF-8 as the empty one, which is then refused (ABI reference 2.4): so is this.
+    decode: ([key]) => ({ key: decodeText(key, 'key') }),
     resource: ({ key }) => `kv:${key}`,
     run: ({ key }, context) => kv.get(...space(context), key) ?? EMPTY,
   };

@@ -28,6 +28,7 @@ function bench(t: Test, more: { uplink?: boolean; waitMs?: number } = {}) {
   const delivery = new Delivery({
     processOf: (name) => void called.push(name) as undefined,
     publishKernel: () => undefined,
+    publishFor: () => undefined,
     log: () => undefined,
   });
   const questions: Questions = new Questions({

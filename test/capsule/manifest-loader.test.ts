@@ -46,6 +46,7 @@ test('manifest, only a package, asks for nothing and gets the defaults', (t) => 
     env: [],
     cron: [],
     commands: [],
+    tools: [],
     uplinks: [],
     topics: [],
     restart: 'on-failure',
@@ -196,7 +197,7 @@ for (const [toml, path, line, message] of UNKNOWN) {
 }
 
 test('manifest, sections of older and other hosts, are accepted with a warning that they are ignored', (t) => {
-  const names = ['tool', 'skill', 'context_file', 'mcp_server', 'llm_provider'];
+  const names = ['skill', 'context_file', 'mcp_server', 'llm_provider'];
   const manifest = parseManifest(
     `[package]\nname = "demo"\nversion = "1.0.0"\nabi = 3\n${names.map((one) => `[[${one}]]\nid = "x"`).join('\n')}\n[dependencies]\nprovides = []`,
   );
@@ -205,6 +206,17 @@ test('manifest, sections of older and other hosts, are accepted with a warning t
     [...names, 'dependencies'],
   );
   t.ok(manifest.warnings.every((warning) => /ignored/.test(warning.message) && warning.line > 0));
+  t.end();
+});
+
+test('manifest, tools of an old capsule, are read with their schema as a table or as text', (t) => {
+  const tool = (schema: string) => parseManifest(`${HEAD}[[tool]]\nname = "echo"\ninput_schema = ${schema}`).tools;
+  const inputSchema = { type: 'object', properties: { a: { type: 'string' } } };
+  const expected = [{ name: 'echo', description: '', inputSchema }];
+  t.same(tool('{ type = "object", properties = { a = { type = "string" } } }'), expected);
+  t.same(tool(`'${JSON.stringify(inputSchema)}'`), expected);
+  t.equal(faultOf(`${HEAD}[[tool]]\nname = "echo"\ninput_schema = "{"`).field, 'tool[0].input_schema');
+  t.equal(faultOf(`${HEAD}[[tool]]\nname = "a.b"`).field, 'tool[0].name');
   t.end();
 });
 

@@ -57,11 +57,7 @@ export async function startSupervisor(options: SupervisorOptions = {}): Promise<
   for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(workspace, name), text);
   const builtins = options.realBuiltins === true ? join(PACKAGE_ROOT, 'dist/capsules') : join(root, 'builtins');
   if (options.realBuiltins !== true) mkdirSync(builtins, { mode: 0o700 });
-  for (const [name, guest] of Object.entries(options.builtins ?? {})) {
-    mkdirSync(join(builtins, name), { mode: 0o700 });
-    writeFileSync(join(builtins, name, 'Capsule.toml'), guest.manifest);
-    writeFileSync(join(builtins, name, `${name}.wasm`), guest.wasm);
-  }
+  writeBuiltins(builtins, options.builtins ?? {});
   await installGuests(home, options.installed ?? {});
   try {
     return await launch({
@@ -78,7 +74,15 @@ export async function startSupervisor(options: SupervisorOptions = {}): Promise<
   }
 }
 
-async function installGuests(home: string, guests: Readonly<Record<string, InstalledGuest>>): Promise<void> {
+export function writeBuiltins(directory: string, guests: Readonly<Record<string, InstalledGuest>>): void {
+  for (const [name, guest] of Object.entries(guests)) {
+    mkdirSync(join(directory, name), { mode: 0o700 });
+    writeFileSync(join(directory, name, 'Capsule.toml'), guest.manifest);
+    writeFileSync(join(directory, name, `${name}.wasm`), guest.wasm);
+  }
+}
+
+export async function installGuests(home: string, guests: Readonly<Record<string, InstalledGuest>>): Promise<void> {
   if (Object.keys(guests).length === 0) return;
   await openSupervisorHome(home);
   const pool = openPool();

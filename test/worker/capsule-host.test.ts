@@ -35,8 +35,8 @@ for (const tier of tiers) {
 const failing = (): Fault => new Fault('quota_exceeded', 'full');
 
 const encodings: readonly [AbiGeneration, string | RegExp][] = [
-  [1, /^trap quota_exceeded full$/],
-  [2, '\x01full'],
+  [1, /^trap quota_exceeded kv_get failed: full$/],
+  [2, '\x01kv_get failed: full'],
   [3, '\x01{"code":"quota_exceeded","message":"full"}'],
 ];
 for (const [generation, expected] of encodings) {

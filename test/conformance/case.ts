@@ -1,0 +1,154 @@
+import type { FaultCode } from '../../abi/errno.js';
+import type { AbiGeneration } from '../../abi/manifest.js';
+import type { SyscallRow } from '../../abi/syscalls/row.js';
+import { syscallByName } from '../../abi/table.js';
+
+/** A run of bytes of a block: written out, or one byte many times. */
+export type Segment = { readonly literal: Buffer } | { readonly byte: number; readonly count: number };
+
+/** What a guest passes for one argument. */
+export type Arg =
+  /** An offset as it is, whether there is a block or not. */
+  | { readonly kind: 'raw'; readonly offset: bigint }
+  | { readonly kind: 'block'; readonly segments: readonly Segment[] }
+  /** The offset of a block that was given back. */
+  | { readonly kind: 'stale' }
+  /** What an earlier step of this case answered, without a status byte. */
+  | { readonly kind: 'from'; readonly step: number }
+  /** What a step of `before` answered, to another guest. */
+  | { readonly kind: 'foreign'; readonly step: number };
+
+export interface Step {
+  readonly call: string;
+  readonly args: readonly Arg[];
+}
+
+/** What the guest must read. `uncatchable`: a trap in generation 2 even where that call has a status byte. */
+export type Want =
+  | { readonly kind: 'ok'; readonly shown: string; readonly test: (payload: Buffer) => boolean }
+  | { readonly kind: 'fault'; readonly code: FaultCode; readonly text?: RegExp; readonly uncatchable?: boolean };
+
+export type CaseKind = 'good' | 'error' | 'limit' | 'capability' | 'hostile';
+
+/** Manifests of the guests: `full` may do everything that a case needs, `bare` nothing, `peer` the same as `full`. */
+export type GuestRole = 'full' | 'bare' | 'peer';
+
+/** One situation: steps of one guest, of which the last is judged; the ones before must succeed. */
+export interface ConformanceCase {
+  readonly call: string;
+  readonly name: string;
+  readonly kind: CaseKind;
+  readonly role: GuestRole;
+  /** Export that runs: the lifecycle ones put the call in another phase. */
+  readonly entry: 'astrid_hook_trigger' | 'astrid_install' | 'astrid_upgrade';
+  readonly steps: readonly Step[];
+  /** Steps of the guest `peer`, before. */
+  readonly before: readonly Step[];
+  readonly want: Want;
+  /** Where a generation reads something else. */
+  readonly wantIn: Readonly<Partial<Record<AbiGeneration, Want>>>;
+  /** The guest is started anew before and after: the case uses something up. */
+  readonly fresh: boolean;
+  /** Any of the steps may be the one that is refused, and no other lane runs meanwhile: what is tested has a clock. */
+  readonly anyStep: boolean;
+  /** The invocation was triggered by a message. */
+  readonly heard: boolean;
+  /** Someone else than `default`, with an allowance of their own. */
+  readonly principal: string;
+  /** The call belongs to no session. */
+  readonly sessionless: boolean;
+}
+
+type CaseInit = Pick<ConformanceCase, 'name' | 'want'> & Partial<ConformanceCase> & { readonly args?: readonly Arg[] };
+
+/** Cases of one call, with what most of them share said once. */
+export function casesOf(call: string, inits: readonly CaseInit[]): ConformanceCase[] {
+  return inits.map(({ args, ...init }) => ({
+    call,
+    kind: init.want.kind === 'ok' ? 'good' : 'error',
+    role: 'full',
+    entry: 'astrid_hook_trigger',
+    steps: [...(init.steps ?? []), ...(args === undefined ? [] : [{ call, args }])],
+    before: [],
+    wantIn: {},
+    fresh: false,
+    anyStep: false,
+    heard: false,
+    principal: 'default',
+    sessionless: false,
+    ...without(init, 'steps'),
+  }));
+}
+
+function without(init: Partial<ConformanceCase> & Pick<ConformanceCase, 'name' | 'want'>, key: 'steps') {
+  const { [key]: _steps, ...rest } = init;
+  return rest;
+}
+
+/** How one parameter behaves under what every parameter must bear. */
+export interface ParamProfile {
+  /** An argument that is right. */
+  readonly valid: Arg;
+  /** What empty bytes give: so do offset 0, -1, an offset past all memory and a block that was given back. */
+  readonly empty: Want;
+  readonly notUtf8: Want;
+  /** An argument of exactly the limit; null where another bound, which has a case of its own, is met first. */
+  readonly edge: { readonly arg: Arg; readonly want: Want } | null;
+}
+
+/** One call: parameters for the cases that are made for every call, and the cases of its own. */
+export interface CallProfile {
+  readonly call: string;
+  /** Steps that make the arguments valid, such as a subscription. */
+  readonly setup?: readonly Step[];
+  readonly params: readonly ParamProfile[];
+  readonly good: Want;
+  readonly goodIn?: ConformanceCase['wantIn'];
+  readonly cases: readonly ConformanceCase[];
+  readonly entry?: ConformanceCase['entry'];
+  readonly role?: GuestRole;
+  /** It waits for as long as nobody comes: only what is refused is tried here. */
+  readonly blocks?: true;
+}
+
+/** Stands for a name that no other lane has: the bus is one for all of them. */
+export const LANE = '@lane';
+/** Stands for a name that no other script has. */
+export const ONCE = '@once';
+
+export const raw = (offset: bigint): Arg => ({ kind: 'raw', offset });
+export const block = (...segments: Segment[]): Arg => ({ kind: 'block', segments });
+export const text = (value: string): Arg => block({ literal: Buffer.from(value) });
+export const json = (value: unknown): Arg => text(JSON.stringify(value));
+export const bytes = (...values: number[]): Arg => block({ literal: Buffer.from(values) });
+export const fill = (count: number, char = 'a'): Arg => block({ byte: char.charCodeAt(0), count });
+export const NOTHING: Arg = block();
+export const NOT_UTF8: Arg = bytes(0xff, 0xfe, 0x61);
+export const STALE: Arg = { kind: 'stale' };
+export const from = (step: number): Arg => ({ kind: 'from', step });
+export const foreign = (step: number): Arg => ({ kind: 'foreign', step });
+export const step = (call: string, ...args: Arg[]): Step => ({ call, args });
+
+/** `head`, one byte often enough to make `total` bytes in all, `tail`. */
+export function padded(head: string, tail: string, total: number, char = 'a'): Arg {
+  const count = total - Buffer.byteLength(head) - Buffer.byteLength(tail);
+  return block({ literal: Buffer.from(head) }, { byte: char.charCodeAt(0), count }, { literal: Buffer.from(tail) });
+}
+
+export const okWhere = (shown: string, test: (payload: Buffer) => boolean): Want => ({ kind: 'ok', shown, test });
+export const okText = (value: string): Want => okWhere(JSON.stringify(value), (got) => got.equals(Buffer.from(value)));
+export const OK_EMPTY: Want = okText('');
+export const OK_ANY: Want = okWhere('anything', () => true);
+export const okMatch = (pattern: RegExp): Want => okWhere(String(pattern), (got) => pattern.test(got.toString('utf8')));
+export const okJson = (shown: string, test: (value: unknown) => boolean): Want =>
+  okWhere(shown, (got) => test(JSON.parse(got.toString('utf8'))));
+export const fault = (code: FaultCode, pattern?: RegExp): Want =>
+  pattern === undefined ? { kind: 'fault', code } : { kind: 'fault', code, text: pattern };
+export const trap = (code: FaultCode, pattern?: RegExp): Want =>
+  ({ ...fault(code, pattern), uncatchable: true }) as Want;
+
+export function rowOf(call: string): SyscallRow {
+  const row = syscallByName(call);
+  if (row === undefined) throw new Error(`no host call is named ${call}`);
+  return row;
+}

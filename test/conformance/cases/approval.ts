@@ -1,0 +1,52 @@
+import { LIMITS } from '../../../abi/limits.js';
+import { type CallProfile, casesOf, fault, json, okJson, padded } from '../case.js';
+
+const ask = { action: 'deploy', resource: 'production', risk_level: 'high' };
+const answered = okJson('approved and decision', (value) => {
+  const { approved, decision } = value as Record<string, unknown>;
+  return typeof approved === 'boolean' && typeof decision === 'string';
+});
+const bad = (field: string) => fault('invalid_argument', new RegExp(field));
+
+export const APPROVAL: readonly CallProfile[] = [
+  {
+    call: 'astrid_request_approval',
+    good: answered,
+    params: [
+      {
+        valid: json(ask),
+        empty: bad('request'),
+        notUtf8: bad('request'),
+        edge: {
+          arg: padded('{"action":"a","resource":"', '","risk_level":"low"}', LIMITS.payloadBytesMax),
+          want: answered,
+        },
+      },
+    ],
+    cases: casesOf('astrid_request_approval', [
+      { name: 'no action', args: [json({ ...ask, action: undefined })], want: bad('action') },
+      { name: 'no resource', args: [json({ ...ask, resource: undefined })], want: bad('resource') },
+      { name: 'no risk level', args: [json({ ...ask, risk_level: undefined })], want: bad('risk_level') },
+      { name: 'a resource that is no text', args: [json({ ...ask, resource: {} })], want: bad('resource') },
+      {
+        name: 'an action of 256 characters',
+        args: [json({ ...ask, action: 'a'.repeat(256) })],
+        want: answered,
+        kind: 'limit',
+      },
+      {
+        name: 'an action of 257 characters',
+        args: [json({ ...ask, action: 'a'.repeat(257) })],
+        want: fault('too_large', /action/),
+        kind: 'limit',
+      },
+      { name: 'any capsule may ask', args: [json(ask)], role: 'bare', want: answered, kind: 'capability' },
+      {
+        name: 'escape sequences in the text',
+        args: [json({ ...ask, action: 'deploy\u001b[2Jx' })],
+        want: answered,
+        kind: 'hostile',
+      },
+    ]),
+  },
+];

@@ -1,0 +1,348 @@
+import { LIMITS } from '../../../abi/limits.js';
+import {
+  type CallProfile,
+  casesOf,
+  fault,
+  fill,
+  foreign,
+  from,
+  json,
+  LANE,
+  NOTHING,
+  ONCE,
+  okJson,
+  okMatch,
+  okText,
+  type ParamProfile,
+  padded,
+  step,
+  text,
+  type Want,
+} from '../case.js';
+
+const missing = fault('capability_missing');
+const badRequest = fault('invalid_argument');
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const NOBODY = '00000000-0000-4000-8000-000000000000';
+
+/** A request of at most 10 MiB whose unknown field fills it up to the limit. */
+const request = (value: object, good: Want, bytesMax: number = LIMITS.payloadBytesMax): ParamProfile => ({
+  valid: json(value),
+  empty: badRequest,
+  notUtf8: badRequest,
+  edge: { arg: padded(`${JSON.stringify(value).slice(0, -1)},"unknown":"`, '"}', bytesMax), want: good },
+});
+
+/** The calls of this family that answer inside their JSON refuse there, too (ABI reference 2.7). */
+const refusedInside = okJson('an error', (value) => typeof (value as { error?: unknown }).error === 'string');
+const fieldOf = (name: string, expected: unknown) =>
+  okJson(`${name} ${String(expected)}`, (value) => (value as Record<string, unknown>)[name] === expected);
+
+const user = { platform: 'test', platform_user_id: `u-${LANE}` };
+const elicit = { type: 'text', key: 'name', description: 'Your name' };
+
+export const PEOPLE: readonly CallProfile[] = [
+  {
+    call: 'astrid_uplink_register',
+    good: okMatch(UUID),
+    params: [
+      {
+        valid: text(`front-${ONCE}`),
+        empty: okMatch(UUID),
+        notUtf8: okMatch(UUID),
+        edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: okMatch(UUID) },
+      },
+      {
+        valid: text(`  Telegram-${ONCE} `),
+        empty: okMatch(UUID),
+        notUtf8: okMatch(UUID),
+        edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: okMatch(UUID) },
+      },
+      {
+        valid: text('Chat'),
+        empty: badRequest,
+        notUtf8: badRequest,
+        edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: badRequest },
+      },
+    ],
+    cases: casesOf('astrid_uplink_register', [
+      {
+        name: 'the profile human counts as chat',
+        args: [text('h'), text('human-only'), text('human')],
+        want: okMatch(UUID),
+      },
+      { name: 'an unknown profile', args: [text('x'), text('x'), text('loud')], want: badRequest },
+      {
+        name: 'the same name and platform twice',
+        steps: [step('astrid_uplink_register', text('twice'), text('same'), text('chat'))],
+        args: [text('twice'), text(' SAME'), text('notify')],
+        want: fault('already_exists'),
+        fresh: true,
+      },
+      {
+        name: 'a capsule without the capability',
+        args: [text('x'), text('x'), text('chat')],
+        role: 'bare',
+        want: missing,
+        kind: 'capability',
+      },
+      {
+        name: 'the 33rd is refused',
+        steps: Array.from({ length: 32 }, (_, n) =>
+          step('astrid_uplink_register', text(`n${n}`), text('many'), text('chat')),
+        ),
+        args: [text('n32'), text('many'), text('chat')],
+        want: fault('quota_exceeded'),
+        kind: 'limit',
+        fresh: true,
+      },
+    ]),
+  },
+  {
+    call: 'astrid_uplink_send',
+    role: 'peer',
+    setup: [step('astrid_uplink_register', text(`send-${ONCE}`), text('send'), text('chat'))],
+    good: okText('{"ok":true}'),
+    params: [
+      { valid: from(0), empty: badRequest, notUtf8: badRequest, edge: { arg: fill(128), want: badRequest } },
+      {
+        valid: text('someone'),
+        empty: okText('{"ok":true}'),
+        notUtf8: okText('{"ok":true}'),
+        edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: okText('{"ok":true}') },
+      },
+      {
+        valid: text('hello'),
+        empty: okText('{"ok":true}'),
+        notUtf8: okText('{"ok":true}'),
+        edge: { arg: fill(LIMITS.uplinkContentBytesMax), want: okText('{"ok":true}') },
+      },
+    ],
+    cases: casesOf('astrid_uplink_send', [
+      {
+        name: 'an uplink nobody registered',
+        args: [text(NOBODY), text('someone'), text('hello')],
+        want: fault('bad_handle'),
+      },
+      {
+        name: "another capsule's uplink",
+        before: [step('astrid_uplink_register', text(`theirs-${ONCE}`), text('send'), text('chat'))],
+        args: [foreign(0), text('someone'), text('hello')],
+        want: fault('bad_handle'),
+        kind: 'hostile',
+      },
+      {
+        name: 'a capsule without the capability',
+        args: [text(NOBODY), text('s'), text('h')],
+        role: 'bare',
+        want: missing,
+        kind: 'capability',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_identity_resolve',
+    good: fieldOf('found', false),
+    params: [request(user, fieldOf('found', false))],
+    cases: casesOf('astrid_identity_resolve', [
+      { name: 'no platform', args: [json({ platform_user_id: 'u' })], want: refusedInside },
+      {
+        name: 'a slash in the user id',
+        args: [json({ ...user, platform_user_id: 'a/b' })],
+        want: refusedInside,
+        kind: 'hostile',
+      },
+      {
+        name: 'a NUL in the user id',
+        args: [json({ ...user, platform_user_id: 'a\0b' })],
+        want: refusedInside,
+        kind: 'hostile',
+      },
+      { name: 'a capsule without the capability', args: [json(user)], role: 'bare', want: missing, kind: 'capability' },
+    ]),
+  },
+  {
+    call: 'astrid_identity_create_user',
+    good: okJson('ok with a user id', (value) => UUID.test((value as { user_id: string }).user_id)),
+    params: [request({}, fieldOf('ok', true))].map((param) => ({ ...param, edge: null })),
+    cases: casesOf('astrid_identity_create_user', [
+      {
+        name: 'a slash in the display name',
+        args: [json({ display_name: 'a/b' })],
+        want: refusedInside,
+        kind: 'hostile',
+      },
+      { name: 'a capsule without the capability', args: [json({})], role: 'bare', want: missing, kind: 'capability' },
+    ]),
+  },
+  {
+    call: 'astrid_identity_link',
+    good: refusedInside,
+    params: [request({ ...user, astrid_user_id: NOBODY, method: 'test' }, refusedInside)],
+    cases: casesOf('astrid_identity_link', [
+      {
+        name: 'a user id that is no UUID',
+        args: [json({ ...user, astrid_user_id: 'me', method: 'test' })],
+        want: refusedInside,
+      },
+      {
+        name: 'a capsule without the capability',
+        args: [json({ ...user, astrid_user_id: NOBODY, method: 't' })],
+        role: 'bare',
+        want: missing,
+        kind: 'capability',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_identity_unlink',
+    good: fieldOf('ok', true),
+    params: [request(user, fieldOf('ok', true))],
+    cases: casesOf('astrid_identity_unlink', [
+      { name: 'nothing was linked', args: [json(user)], want: fieldOf('removed', false) },
+      { name: 'a capsule without the capability', args: [json(user)], role: 'bare', want: missing, kind: 'capability' },
+    ]),
+  },
+  {
+    call: 'astrid_identity_list_links',
+    good: okJson('ok or error', (value) => typeof (value as { ok: unknown }).ok === 'boolean'),
+    params: [
+      request(
+        { astrid_user_id: NOBODY },
+        okJson('ok or error', () => true),
+      ),
+    ],
+    cases: casesOf('astrid_identity_list_links', [
+      { name: 'a user id that is no UUID', args: [json({ astrid_user_id: 'me' })], want: refusedInside },
+      {
+        name: 'a capsule without the capability',
+        args: [json({ astrid_user_id: NOBODY })],
+        role: 'bare',
+        want: missing,
+        kind: 'capability',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_check_capsule_capability',
+    good: okText('{"allowed":false}'),
+    params: [
+      request(
+        { source_uuid: NOBODY, capability: 'allow_prompt_injection' },
+        okText('{"allowed":false}'),
+        LIMITS.capabilityCheckBytesMax,
+      ),
+    ],
+    cases: casesOf('astrid_check_capsule_capability', [
+      {
+        name: 'an unknown capability',
+        args: [json({ source_uuid: NOBODY, capability: 'fly' })],
+        want: okText('{"allowed":false}'),
+      },
+      {
+        name: 'a source that is no UUID',
+        args: [json({ source_uuid: 'me', capability: 'allow_prompt_injection' })],
+        want: okText('{"allowed":false}'),
+        kind: 'hostile',
+      },
+      {
+        name: 'any capsule may ask',
+        args: [json({ source_uuid: NOBODY, capability: 'fly' })],
+        role: 'bare',
+        want: okText('{"allowed":false}'),
+        kind: 'capability',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_elicit',
+    entry: 'astrid_install',
+    // Nobody is connected who could answer: what comes back is that nobody did, and never a value.
+    good: fault('cancelled'),
+    params: [request(elicit, fault('cancelled'))],
+    cases: casesOf('astrid_elicit', [
+      { name: 'outside of install and upgrade', args: [json(elicit)], want: fault('not_supported') },
+      {
+        name: 'an unknown type',
+        args: [json({ ...elicit, type: 'number' })],
+        entry: 'astrid_install',
+        want: badRequest,
+      },
+      { name: 'no key', args: [json({ type: 'text' })], entry: 'astrid_install', want: badRequest },
+      {
+        name: 'a selection without options',
+        args: [json({ ...elicit, type: 'select' })],
+        entry: 'astrid_upgrade',
+        want: badRequest,
+      },
+      {
+        name: 'a secret whose key has a colon',
+        args: [json({ ...elicit, type: 'secret', key: 'a:b' })],
+        entry: 'astrid_install',
+        want: badRequest,
+        kind: 'hostile',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_has_secret',
+    good: okText('{"exists":false}'),
+    params: [request({ key: 'token' }, okText('{"exists":false}'), LIMITS.keyBytesMax)],
+    cases: casesOf('astrid_has_secret', [
+      { name: 'no key', args: [json({})], want: badRequest },
+      { name: 'an empty key', args: [json({ key: '' })], want: badRequest },
+      { name: 'a key with a colon', args: [json({ key: 'a:b' })], want: badRequest, kind: 'hostile' },
+      {
+        name: 'any capsule may ask',
+        args: [json({ key: 'token' })],
+        role: 'bare',
+        want: okText('{"exists":false}'),
+        kind: 'capability',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_cron_schedule',
+    good: okText(''),
+    params: [
+      { valid: text('nightly'), empty: badRequest, notUtf8: badRequest, edge: null },
+      {
+        valid: text('0 3 * * *'),
+        empty: badRequest,
+        notUtf8: badRequest,
+        edge: { arg: fill(LIMITS.keyBytesMax, '*'), want: badRequest },
+      },
+      {
+        valid: json({ n: 1 }),
+        empty: okText(''),
+        notUtf8: badRequest,
+        edge: { arg: padded('"', '"', LIMITS.triggerBytesMax), want: okText('') },
+      },
+    ],
+    cases: casesOf('astrid_cron_schedule', [
+      { name: 'no such schedule', args: [text('x'), text('when it rains'), json(1)], want: badRequest },
+      {
+        name: 'the same name again replaces it',
+        steps: [step('astrid_cron_schedule', text('twice'), text('0 3 * * *'), json(1))],
+        args: [text('twice'), text('0 4 * * *'), NOTHING],
+        want: okText(''),
+      },
+      {
+        name: 'a capsule without the capability',
+        args: [text('x'), text('0 3 * * *'), json(1)],
+        role: 'bare',
+        want: missing,
+        kind: 'capability',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_cron_cancel',
+    good: okText(''),
+    params: [{ valid: text('nightly'), empty: badRequest, notUtf8: badRequest, edge: null }],
+    cases: casesOf('astrid_cron_cancel', [
+      { name: 'what is not there', args: [text('absent')], want: okText('') },
+      { name: 'a capsule without the capability', args: [text('x')], role: 'bare', want: missing, kind: 'capability' },
+    ]),
+  },
+];

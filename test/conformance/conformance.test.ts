@@ -1,0 +1,39 @@
+import { test } from 'tap';
+import { jailMissing } from '../kit/worker-bench.js';
+import { openBench } from './kernel-bench.js';
+import { servedCases } from './registry.js';
+
+test('every served call, in every tier and generation, answers as the reference says', async (t) => {
+  const noJail = await jailMissing();
+  if (noJail !== false) t.comment(`tier jail is left out: ${noJail}`);
+  const bench = await openBench(noJail === false ? ['process', 'jail'] : ['process']);
+  t.teardown(() => bench.end());
+  t.same(bench.kernel.problems, [], 'every guest starts');
+  for (const [call, cases] of servedCases()) {
+    await t.test(call, async (t) => {
+      const verdicts = await Promise.all(bench.lanes.map((lane) => runAll(lane, cases)));
+      for (const [at, lane] of bench.lanes.entries()) {
+        for (const [index, one] of cases.entries()) if (one.anyStep) verdicts[at]![index] = await lane.run(one);
+      }
+      for (const [index, { name }] of cases.entries()) {
+        t.same(
+          verdicts.map((lane) => lane[index]).filter((verdict) => verdict !== null),
+          [],
+          name,
+        );
+      }
+    });
+  }
+  t.same(bench.log, [], 'the kernel met no mistake of its own');
+});
+
+type Lane = Awaited<ReturnType<typeof openBench>>['lanes'][number];
+
+async function runAll(lane: Lane, cases: readonly Parameters<Lane['run']>[0][]): Promise<(string | null)[]> {
+  const verdicts: (string | null)[] = [];
+  for (const one of cases) {
+    const verdict = one.anyStep ? null : await lane.run(one);
+    verdicts.push(verdict === null ? null : `${lane.tier}, generation ${lane.generation}: ${verdict}`);
+  }
+  return verdicts;
+}

@@ -1,0 +1,187 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AbiGeneration, Tier } from '../../abi/manifest.js';
+import type { Actor } from '../../bus/message.js';
+import { ControlClient } from '../../cli/client.js';
+import { openHome } from '../../cli/home.js';
+import { bootKernel, type Kernel } from '../../supervisor/boot.js';
+import type { CapsuleProcess } from '../../supervisor/proc/capsule-process.js';
+import type { InvocationOutcome } from '../../supervisor/proc/invocation.js';
+import { type InstalledGuest, installGuests, writeBuiltins } from '../kit/real-supervisor.js';
+import { WORKER_BUNDLE } from '../kit/worker-bench.js';
+import { type ConformanceCase, casesOf, type GuestRole, OK_ANY, type Step } from './case.js';
+import { judge, payloadOf } from './judge.js';
+import { MANIFESTS, sparseFiles, workspaceFiles } from './manifests.js';
+import { decodeResults, encodeScript, makeScriptGuest } from './script-guest.js';
+
+export const GENERATIONS: readonly AbiGeneration[] = [1, 2, 3];
+const ROLES: readonly GuestRole[] = ['full', 'bare', 'peer'];
+const INVOCATION_MS_MAX = 20_000;
+const HEARD = {
+  topic: 'conform.v1.heard',
+  payload: { type: 'custom', data: null },
+  payloadBytes: 4,
+  sourceId: '7f0c2a34-5b1e-4c38-9a1f-1d2e3f405162',
+  timestamp: '2026-01-02T03:04:05.678Z',
+  seq: 1,
+} as const;
+
+/** One tier and one generation: three guests, a session and a workspace of its own. */
+export interface Lane {
+  readonly tier: Tier;
+  readonly generation: AbiGeneration;
+  readonly session: string;
+  /** What is wrong, or null. */
+  run(one: ConformanceCase): Promise<string | null>;
+  /** Runs steps in the guest `full` and answers what each came to, without status bytes. */
+  send(...steps: Step[]): Promise<Buffer[]>;
+}
+
+export interface KernelBench {
+  readonly kernel: Kernel;
+  readonly client: ControlClient;
+  readonly lanes: readonly Lane[];
+  readonly log: readonly string[];
+  processOf(name: string): CapsuleProcess;
+  end(): Promise<void>;
+}
+
+/** A whole kernel in this process, with workers, jails, auditor and store as in any other. */
+export async function openBench(
+  tiers: readonly Tier[],
+  more: { readonly guests?: Readonly<Record<string, InstalledGuest>>; readonly lanes?: readonly AbiGeneration[] } = {},
+): Promise<KernelBench> {
+  const umask = process.umask(0o077);
+  const root = mkdtempSync(join(tmpdir(), 'astrid-conform-'));
+  const home = join(root, 'home');
+  const builtins = join(root, 'builtins');
+  for (const path of [home, join(home, 'etc'), builtins]) mkdirSync(path, { mode: 0o700 });
+  const generations = more.lanes ?? GENERATIONS;
+  const log: string[] = [];
+  // Actions outside of a session, too, ask nobody: what is tested here is the calls.
+  writeFileSync(join(home, 'etc/config.toml'), '[approval]\nmode = "yolo"\n', { mode: 0o600 });
+  const guests = await makeGuests(tiers, generations);
+  // The other guests run in the last tier of the list.
+  Object.assign(guests[tiers.at(-1)!], more.guests);
+  writeBuiltins(builtins, guests.process);
+  await installGuests(home, guests.jail);
+  const logger = {
+    info: () => undefined,
+    error: (fields: object, message: string) => void log.push(`${message} ${JSON.stringify(fields)}`),
+  };
+  const kernel = await bootKernel({
+    home,
+    version: '0.0.0',
+    builtins,
+    workerBundle: WORKER_BUNDLE,
+    searchPath: process.env['PATH'] ?? '/usr/bin:/bin',
+    logger,
+    requestStop: () => undefined,
+  });
+  const opened = await openHome(home);
+  const client = await ControlClient.connect(opened);
+  await opened.close();
+  const processOf = (name: string) => kernel.processes.find(name);
+  const lanes: Lane[] = [];
+  for (const tier of tiers) {
+    for (const generation of generations) lanes.push(await openLane(root, client, processOf, tier, generation));
+  }
+  return {
+    kernel,
+    client,
+    lanes,
+    log,
+    processOf,
+    end: async () => {
+      client.close();
+      await kernel.stop();
+      process.umask(umask);
+      // A path of 4,096 bytes lies in there, which is more than Node removes.
+      spawnSync('rm', ['-rf', root]);
+    },
+  };
+}
+
+function guestName(role: GuestRole, tier: Tier, generation: AbiGeneration): string {
+  return `${role}-${tier}-${generation}`;
+}
+
+async function makeGuests(tiers: readonly Tier[], generations: readonly AbiGeneration[]) {
+  const made: Record<Tier, Record<string, InstalledGuest>> = { process: {}, jail: {} };
+  for (const generation of generations) {
+    const wasm = await makeScriptGuest(generation);
+    for (const tier of tiers) {
+      for (const role of ROLES) {
+        const name = guestName(role, tier, generation);
+        made[tier][name] = { manifest: MANIFESTS[role](name), wasm: Buffer.from(wasm) };
+      }
+    }
+  }
+  return made;
+}
+
+async function openLane(
+  root: string,
+  client: ControlClient,
+  processOf: (name: string) => CapsuleProcess,
+  tier: Tier,
+  generation: AbiGeneration,
+): Promise<Lane> {
+  const lane = `${tier}${generation}`;
+  const workspace = join(root, `work-${lane}`);
+  mkdirSync(workspace, { mode: 0o700 });
+  for (const [path, content] of Object.entries(workspaceFiles)) {
+    mkdirSync(join(workspace, path, '..'), { recursive: true });
+    writeFileSync(join(workspace, path), content);
+  }
+  for (const [path, size] of Object.entries(sparseFiles)) {
+    writeFileSync(join(workspace, path), '');
+    truncateSync(join(workspace, path), size);
+  }
+  const { id } = (await client.request('session.open', { workspace, interactive: false, mode: 'yolo' })) as {
+    id: string;
+  };
+  const guest = (role: GuestRole) => processOf(guestName(role, tier, generation));
+  const invoke = (role: GuestRole, input: Buffer, one: ConformanceCase): Promise<InvocationOutcome> => {
+    const actor: Actor = {
+      principal: one.principal,
+      attribution: 'verified',
+      session: one.sessionless || one.principal !== 'default' ? null : id,
+    };
+    const message = one.heard ? { ...HEARD, actor } : null;
+    return guest(role).submit({
+      exportName: one.entry,
+      input,
+      actor,
+      message,
+      label: one.call,
+      wallMs: INVOCATION_MS_MAX,
+    });
+  };
+  const run = async (one: ConformanceCase): Promise<string | null> => {
+    if (one.fresh) await guest(one.role).restart();
+    const verdict = await runOnce(one);
+    if (one.fresh) await guest(one.role).restart();
+    return verdict;
+  };
+  const runOnce = async (one: ConformanceCase): Promise<string | null> => {
+    const foreign: Buffer[] = [];
+    if (one.before.length > 0) {
+      const outcome = await invoke('peer', encodeScript(one.before, { generation, lane }), one);
+      if (outcome.kind === 'failed') return `the other guest failed: ${outcome.fault.message}`;
+      const results = decodeResults(outcome.output);
+      foreign.push(...one.before.map((step, index) => payloadOf(step, generation, results[index])));
+    }
+    return judge(one, generation, await invoke(one.role, encodeScript(one.steps, { generation, lane, foreign }), one));
+  };
+  const send = async (...steps: Step[]): Promise<Buffer[]> => {
+    const one = casesOf('astrid_log', [{ name: 'sent', steps, want: OK_ANY }])[0]!;
+    const outcome = await invoke('full', encodeScript(steps, { generation, lane }), one);
+    if (outcome.kind === 'failed') throw outcome.fault;
+    const results = decodeResults(outcome.output);
+    return steps.map((step, index) => payloadOf(step, generation, results[index]));
+  };
+  return { tier, generation, session: id, run, send };
+}

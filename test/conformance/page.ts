@@ -1,0 +1,128 @@
+import { ENTRY_POINTS, type EntryPoint } from '../../abi/entry-points.js';
+import type { FaultCode } from '../../abi/errno.js';
+import type { ParamRow, SyscallRow } from '../../abi/syscalls/row.js';
+import { SYSCALLS } from '../../abi/table.js';
+import { CASES } from './registry.js';
+
+/** When each export is called, and what goes in and out. All take nothing and return an i32, zero for success. */
+const EXPORTS: Readonly<Record<EntryPoint, readonly [when: string, input: string, output: string]>> = {
+  astrid_hook_trigger: [
+    'a message or hook that an interceptor of the manifest matches',
+    'request',
+    'interceptor result',
+  ],
+  run: ['once, right after load; a return is a failure', 'nothing', 'nothing'],
+  astrid_install: ['the first install', 'nothing', 'ignored'],
+  astrid_upgrade: ['another version was installed before', '`{"prev_version":"1.2.3"}`', 'ignored'],
+  astrid_command_run: [
+    'a slash command of the manifest',
+    'request, arguments = JSON `{command, args, session_id}`',
+    'JSON; text is shown',
+  ],
+  astrid_tool_call: [
+    'a tool of the manifest (generation 1)',
+    'request, name = tool, arguments = JSON of its arguments',
+    'JSON',
+  ],
+  astrid_cron_trigger: [
+    'a timer of `astrid_cron_schedule`',
+    'request, name = timer, arguments = its payload',
+    'ignored',
+  ],
+  astrid_export_schemas: ['by build tools of SDKs up to 0.4, never by the kernel', 'nothing', 'JSON'],
+};
+
+/** The reference page: everything in it comes from `abi/` and from the cases of the conformance suite. */
+export function renderAbiPage(): string {
+  return [
+    '# Host calls',
+    '',
+    '<!-- Made by `npm run docs:abi` from abi/ and test/conformance/. A test fails when it is stale. -->',
+    '',
+    ...INTRODUCTION,
+    '',
+    ...table(
+      ['#', 'call', 'parameters', 'returns', 'needs', 'path', 'log', 'errors', 'cases'],
+      SYSCALLS.map(rowOfCall),
+    ),
+    '',
+    ...FOOTNOTES,
+    '',
+    '## Exports',
+    '',
+    'All are functions without parameters that return an `i32`: 0, or a failure whose text is the Extism error.',
+    '',
+    ...table(
+      ['export', 'called for', 'input', 'output'],
+      ENTRY_POINTS.map((name) => [`\`${name}\``, ...EXPORTS[name]]),
+    ),
+    '',
+    'A *request* is `{"name": "action", "arguments": [104, 105]}`: the payload as a list of byte numbers. An *interceptor',
+    'result* is empty or `null` (go on, payload unchanged), or starts with `0x00` (go on, the rest is the payload), `0x01`',
+    '(stop, the rest is the payload) or `0x02` (deny, the rest says why); with any other first byte it is the payload itself.',
+    '',
+  ].join('\n');
+}
+
+const INTRODUCTION = [
+  'A capsule imports these functions from `extism:host/user`. Every parameter is an `i64`: the offset of an Extism block. An',
+  'offset that is no live block reads as no bytes. Sizes are in bytes and are checked before anything is copied; one byte more',
+  'is `too_large`. *Cases* counts what the conformance suite tries on that call in each tier and generation',
+  '(`npm run conformance`).',
+  '',
+  'Three generations are served, told from the module or by `abi` in `[package]`:',
+  '',
+  '| generation | result of a call | an error |',
+  '|---|---|---|',
+  '| 1 (SDK up to 0.4) | the bytes | ends the export |',
+  '| 2 (SDK 0.5) | the bytes; with a status byte before them in the calls marked * | ends the export; in the calls marked *: `0x01` and text |',
+  '| 3 (ours) | `0x00` and the bytes, from every call | `0x01` and `{"code", "message"}` |',
+  '',
+  'A capsule of SDK 0.5.0 to 0.5.2, which knows no status byte, states `abi = 1`. Configuration is quoted as JSON only for a',
+  'module of generation 1 that has an export of SDKs up to 0.4.',
+];
+
+const FOOTNOTES = [
+  '*path*: `supervisor` is a round trip to the kernel, `worker` is answered inside the capsule’s own process, `one-way` is sent',
+  'and not waited for. *log*: `before` is written to the log and acknowledged before anything happens, `with` is written in',
+  'order, `none` is not written. *Blocking* calls may wait for somebody and answer `cancelled` when the capsule is unloaded.',
+  'Any call can also answer `internal`, and each that is logged `before`: `audit_unavailable`, `policy_denied`,',
+  '`approval_denied`, `approval_queued`, `over_budget`.',
+];
+
+function rowOfCall(row: SyscallRow): string[] {
+  const cases = CASES.get(row.name) ?? [];
+  const served = row.since !== null;
+  const codes = new Set<FaultCode>();
+  for (const { want, wantIn } of cases) {
+    for (const one of [want, ...Object.values(wantIn)]) if (one.kind === 'fault') codes.add(one.code);
+  }
+  return [
+    String(row.number),
+    `\`${row.name}\`${row.hostResult ? ' *' : ''}`,
+    row.params.map(describeParam).join('<br>') || 'none',
+    row.returns,
+    row.capability === null ? 'nothing' : `\`${row.capability}\``,
+    `${row.path}${row.blocking ? ', blocking' : ''}`,
+    row.audit,
+    [...codes]
+      .sort()
+      .map((code) => `\`${code}\``)
+      .join(' ') || 'none',
+    served ? String(cases.length) : 'not served yet',
+  ];
+}
+
+function describeParam({ name, kind, bytesMax }: ParamRow): string {
+  return `${name}: ${kind} ≤ ${formatBytes(bytesMax)}`;
+}
+
+function formatBytes(bytes: number): string {
+  if (bytes % 2 ** 20 === 0) return `${bytes / 2 ** 20} MiB`;
+  return bytes % 2 ** 10 === 0 ? `${bytes / 2 ** 10} KiB` : `${bytes} B`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)];
+}

@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../kit/package-root.js';
+
+/** What upstream's own releases are built for. On wasm32-unknown-unknown a dependency of the SDK finds no randomness. */
+const TARGET = 'wasm32-wasip1';
+const BUILD_MS_MAX = 220_000;
+const TARGET_DIR = join(PACKAGE_ROOT, 'dist/rust-target');
+
+export interface RustBuild {
+  /** Why nothing can be built here, or null. */
+  readonly skip: string | null;
+  /** The module of a crate, by its name with underscores. */
+  wasm(name: string): Buffer;
+}
+
+/** Builds a crate or workspace with the versions of its lock file, untouched; kept between runs. */
+export function buildRust(directory: string): RustBuild {
+  const wasm = (name: string) => readFileSync(join(TARGET_DIR, TARGET, 'release', `${name}.wasm`));
+  const toolchain = findToolchain();
+  if (typeof toolchain === 'string') return { skip: toolchain, wasm };
+  const manifest = ['--manifest-path', join(PACKAGE_ROOT, directory, 'Cargo.toml'), '--locked'];
+  const fetched = cargo([...toolchain, 'fetch', ...manifest, '--target', TARGET]);
+  if (fetched !== null) return { skip: `the crates can't be had: ${fetched}`, wasm };
+  const failed = cargo([...toolchain, 'build', ...manifest, '--offline', '--release', '--target', TARGET]);
+  if (failed !== null) throw new Error(`cargo build failed: ${failed}`);
+  return { skip: null, wasm };
+}
+
+/** Arguments that choose a toolchain with the target, or why there is none. */
+function findToolchain(): string[] | string {
+  if (spawnSync('cargo', ['--version']).status !== 0) return 'there is no cargo';
+  for (const choice of [[], ['+stable'], ['+nightly']]) {
+    const { status, stdout } = spawnSync('rustc', [...choice, '--print', 'target-libdir', '--target', TARGET]);
+    if (status === 0 && existsSync(stdout.toString('utf8').trim())) return choice;
+  }
+  return `no Rust toolchain here has the target ${TARGET}; with rustup: rustup target add ${TARGET}`;
+}
+
+/** The last lines of what cargo said, or null when it went well. */
+function cargo(args: readonly string[]): string | null {
+  const env = { ...process.env, CARGO_TARGET_DIR: TARGET_DIR, CARGO_TERM_COLOR: 'never' };
+  const { status, stderr } = spawnSync('cargo', args, { env, timeout: BUILD_MS_MAX });
+  return status === 0 ? null : stderr.toString('utf8').trim().split('\n').slice(-8).join('\n');
+}
