@@ -1,5 +1,6 @@
 import { publish } from './ipc.js';
 import * as log from './log.js';
+import { describe, placeOf } from './sandbox.js';
 import { type JsonSchema, type Schema, SchemaError, s } from './schema.js';
 import { isSystemError } from './system-error.js';
 
@@ -104,9 +105,10 @@ function fail(thrown: unknown, context: ToolContext): Outcome {
   if (thrown instanceof SchemaError) return { content: `invalid_argument: ${thrown.message}`, isError: true };
   if (thrown instanceof ToolError) return { content: thrown.message, isError: true };
   if (isSystemError(thrown)) return { content: `${thrown.code}: ${thrown.message}`, isError: true };
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  log.error(`tool ${context.tool} failed: ${error.message}\n${error.stack ?? ''}`);
-  return { content: `internal: the tool failed: ${error.message}`, isError: true };
+  log.error(`tool ${context.tool} failed: ${describe(thrown)}`);
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const place = placeOf(thrown);
+  return { content: `internal: the tool failed: ${message}${place === undefined ? '' : ` (${place})`}`, isError: true };
 }
 
 function publishResult(context: ToolContext, outcome: Outcome): void {

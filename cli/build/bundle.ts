@@ -6,6 +6,7 @@ import { Fault } from '../../abi/errno.js';
 import { syscallByName } from '../../abi/table.js';
 import { SCRIPT_FILE } from './adaptor-layout.js';
 import { refuseNode, resolveSdk, SDK_NAMESPACE } from './bundle-plugins.js';
+import { listWebDefines, listWebModules } from './web-names.js';
 
 const ERRORS_SHOWN_MAX = 10;
 const UNRESOLVED = /^Could not resolve|is a module of Node|the SDK has no/;
@@ -84,6 +85,7 @@ function findBase(entry: string): string {
 }
 
 async function runBundler(entry: string, sdkDir: string, base: string, minify: boolean): Promise<BuildResult> {
+  const web = listWebModules(sdkDir);
   const options: BuildOptions = {
     absWorkingDir: base,
     entryPoints: [entry],
@@ -105,7 +107,8 @@ async function runBundler(entry: string, sdkDir: string, base: string, minify: b
     sourcemap: 'external',
     sourcesContent: false,
     tsconfigRaw: '{}',
-    define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis' },
+    define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis', ...listWebDefines(web) },
+    inject: web,
     logLevel: 'silent',
     plugins: [refuseNode(), resolveSdk(sdkDir)],
   };
