@@ -3,7 +3,7 @@ import { decodeUtf8 } from './utf8.js';
 
 /** Hosts of the URL standard (section 3). Null: not a host. Names are ASCII: Unicode ones are given as `xn--…`. */
 const FORBIDDEN_HOST = /[\0\t\n\r #/:<>?@[\\\]^|]/;
-const FORBIDDEN_DOMAIN = /[\0-\x20"#%/:<>?@[\\\]^`{|}\x7f]/;
+const FORBIDDEN_DOMAIN = /[\0-\x20#%/:<>?@[\\\]^|\x7f]/;
 const IPV6_PIECES = 8;
 
 export function parseHost(text: string, isSpecial: boolean): string | null {

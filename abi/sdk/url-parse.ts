@@ -29,7 +29,6 @@ export const isSpecial = (scheme: string): boolean => DEFAULT_PORTS.has(scheme);
 
 /** The standard's parser; null when the text is no URL. Written over whole components instead of one character at a time. */
 export function parseUrl(input: string, base: UrlRecord | null): UrlRecord | null {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the standard strips exactly these
   const text = input.replace(/^[\0-\x20]+|[\0-\x20]+$/g, '').replace(/[\t\n\r]/g, '');
   const [, fragment] = splitAt(text, '#');
   const [rest] = splitAt(text, '#');
