@@ -34,7 +34,8 @@ interface Stamp {
   readonly key: string;
   readonly hashBlake3: string;
   readonly bytes: number;
-  readonly hasMap: boolean;
+  /** False for modules that were not made from a script; absent in stamps of before there were others. */
+  readonly hasMap?: boolean;
   /** Files from outside the capsule and the SDK (dependencies) with their hashes. */
   readonly others: Readonly<Record<string, string>>;
 }
@@ -96,7 +97,7 @@ function stampOf(wasmFile: string): string {
 async function readStamp(wasmFile: string): Promise<Stamp | null> {
   try {
     const stamp = JSON.parse(await readFile(stampOf(wasmFile), 'utf8')) as Partial<Stamp> | null;
-    const whole = typeof stamp?.key === 'string' && typeof stamp.hashBlake3 === 'string' && 'hasMap' in stamp;
+    const whole = typeof stamp?.key === 'string' && typeof stamp.hashBlake3 === 'string';
     return whole && typeof stamp.bytes === 'number' && typeof stamp.others === 'object' ? (stamp as Stamp) : null;
   } catch {
     return null;
@@ -105,7 +106,7 @@ async function readStamp(wasmFile: string): Promise<Stamp | null> {
 
 async function isCurrent(stamp: Stamp, wasmFile: string): Promise<boolean> {
   if ((await hashFile(wasmFile)) !== stamp.hashBlake3) return false;
-  if (stamp.hasMap && (await hashFile(`${wasmFile}.map`)) === null) return false;
+  if (stamp.hasMap !== false && (await hashFile(`${wasmFile}.map`)) === null) return false;
   for (const [file, hash] of Object.entries(stamp.others)) {
     if ((await hashFile(file)) !== hash) return false;
   }

@@ -50,7 +50,9 @@ async function findEntry(dir: string, name: string): Promise<{ kind: SourceKind;
     if (isThere) return { kind, entry };
   }
   const files = ENTRIES.map(({ file }) => file(name));
-  throw new Fault('not_found', `${name}: beside ${MANIFEST} there is none of ${files.join(', ')}`, { field: 'main.ts' });
+  throw new Fault('not_found', `${name}: beside ${MANIFEST} there is none of ${files.join(', ')}`, {
+    field: 'main.ts',
+  });
 }
 
 type Table = Readonly<Record<string, unknown>>;

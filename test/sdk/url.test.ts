@@ -89,19 +89,30 @@ test('URL, cases of the web platform tests, the address or the refusal that thes
  * Where the engine of this Node is behind the standard: a space at the end of an opaque path, `..` up to the root of a
  * scheme without special rules, and (left out of the bases) a base with an opaque path. The table above covers these.
  */
-const BEHIND = /\s[\t ]*[?#]|^\s*(?:sc|[a-z]):.*(?:\.|%2e){2}/i;
+const BEHIND = /\s[\t ]*[?#]|^\s*(?!(?:https?|wss?|ftp|file):)[a-z][a-z0-9+.\t-]*:.*(?:\.|%2e)\t?(?:\.|%2e)/i;
 
 /** Texts made of what a URL parser looks at; ASCII, because names in Unicode are refused here. `^` differs between engines. */
 const piece = fc.constantFrom(
   ...['http:', 'https:', 'ws:', 'file:', 'sc:', 'HTTP:', '/', '//', '\\', '?', '#', '@', ':', ':80', ':443', ':99999'],
-  ...['a', 'B.c', 'xn--bcher-kva', '1', '0x7f', '127.0.0.1', '[::1]', '[1::]', '..', '.', '%2e', '%41', '%', ' ', '\t'],
+  ...['a', 'B.c', '1', '0x7f', '127.0.0.1', '[::1]', '[1::]', '..', '.', '%2e', '%41', '%', ' ', '\t'],
   ...['C:', 'c|', 'user', '&', '=', "'", '"', '<', '`', '{', '|', ';', '+', '\x7f'],
 );
 const text = fc.array(piece, { maxLength: 9 }).map((parts) => parts.join(''));
 const base = fc.option(fc.constantFrom('http://h/a/b?q#f', 'file:///C:/x/y', 'file:///x/y', 'https://u:p@h:8/'));
 
 test('URL, any text on any base, the same address and parts as in Node', (t) => {
-  const parts = ['href', 'origin', 'protocol', 'username', 'password', 'host', 'port', 'pathname', 'search', 'hash'] as const;
+  const parts = [
+    'href',
+    'origin',
+    'protocol',
+    'username',
+    'password',
+    'host',
+    'port',
+    'pathname',
+    'search',
+    'hash',
+  ] as const;
   fc.assert(
     fc.property(text, base, (input, on) => {
       fc.pre(!BEHIND.test(input));
@@ -117,7 +128,20 @@ test('URL, any text on any base, the same address and parts as in Node', (t) => 
 
 test('URL, a part that is set, as in Node', (t) => {
   const parts = ['search', 'hash', 'pathname', 'port', 'hostname', 'protocol', 'username', 'password'] as const;
-  const value = fc.constantFrom('', 'x', '?a=b c', '#h"', '/p/../q', '443', '8080', 'example.org', 'http', 'ws:', 'u:p@', 'a/b');
+  const value = fc.constantFrom(
+    '',
+    'x',
+    '?a=b c',
+    '#h"',
+    '/p/../q',
+    '443',
+    '8080',
+    'example.org',
+    'http',
+    'ws:',
+    'u:p@',
+    'a/b',
+  );
   const start = fc.constantFrom('http://h/a?b#c', 'https://u:p@h:8/x', 'sc://h/p');
   fc.assert(
     fc.property(start, fc.constantFrom(...parts), value, (from, part, to) => {
@@ -133,7 +157,10 @@ test('URL, a part that is set, as in Node', (t) => {
 });
 
 test('URLSearchParams, any query, read, written and changed as in Node, and shown by its URL', (t) => {
-  const query = fc.string({ unit: fc.constantFrom('a', 'b', '=', '&', '+', '%2', '%20', '%C3%A9', ' ', '?'), maxLength: 20 });
+  const query = fc.string({
+    unit: fc.constantFrom('a', 'b', '=', '&', '+', '%2', '%20', '%C3%A9', ' ', '?'),
+    maxLength: 20,
+  });
   fc.assert(
     fc.property(query, (input) => {
       const ours = new SdkParams(input);
