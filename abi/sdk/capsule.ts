@@ -2,6 +2,7 @@ import './globals.js';
 import { decodeText, encodeJson, encodeText } from './call.js';
 import { encodeResult, type InterceptorContext, type InterceptorHandler } from './interceptor.js';
 import type { Tool } from './tool.js';
+import type { UplinkSource } from './uplink-source.js';
 
 /**
  * What a capsule is made of. Call `defineCapsule` once, at the top level of its main module; nothing there may call the
@@ -16,7 +17,11 @@ export interface CapsuleDefinition {
   readonly interceptors?: Readonly<Record<string, InterceptorHandler>>;
   /** By name, without the slash. The result goes back as JSON. */
   readonly commands?: Readonly<Record<string, (args: unknown) => unknown>>;
-  /** A loop that never returns; interceptors then arrive through `runtime.interceptorHandles`. */
+  /** By timer name (`astrid/sdk/cron`). The payload is what was scheduled, parsed; undefined when there was none. */
+  readonly cron?: Readonly<Record<string, (payload: unknown) => unknown>>;
+  /** Registered before `run` begins (`astrid/sdk/uplink-source`). */
+  readonly uplinks?: readonly UplinkSource[];
+  /** A loop that never returns (see `loop.ts`); interceptors then arrive through `runtime.interceptorHandles`. */
   run?(): void | Promise<void>;
   install?(): void | Promise<void>;
   upgrade?(previousVersion: string): void | Promise<void>;
@@ -47,10 +52,18 @@ export function defineCapsule(definition: CapsuleDefinition): void {
   const actions = collectActions(definition);
   const commands = new Map(Object.entries(definition.commands ?? {}));
   const entries = new Map<string, Action>([['astrid_hook_trigger', (input) => runNamed(actions, 'hook', input)]]);
-  const { run, install, upgrade } = definition;
+  const crons = new Map(Object.entries(definition.cron ?? {}));
+  const { run, install, upgrade, uplinks = [] } = definition;
   if (commands.size > 0)
     entries.set('astrid_command_run', (input) => runNamed(commandActions(commands), 'command', input));
-  if (run) entries.set('run', () => then(run(), () => undefined));
+  if (crons.size > 0) entries.set('astrid_cron_trigger', (input) => runNamed(cronActions(crons), 'cron', input));
+  if (uplinks.length > 0 && !run) throw new Error('uplinks need a run loop');
+  if (run) {
+    entries.set('run', () => {
+      for (const uplink of uplinks) uplink.register();
+      return then(run(), () => undefined);
+    });
+  }
   if (install) entries.set('astrid_install', () => then(install(), encodeOk));
   if (upgrade) entries.set('astrid_upgrade', (input) => then(upgrade(previousVersion(input)), encodeOk));
   globals.__astrid_exports = [...entries.keys()];
@@ -94,6 +107,14 @@ function commandActions(commands: ReadonlyMap<string, (args: unknown) => unknown
   return new Map(pairs);
 }
 
+function cronActions(crons: ReadonlyMap<string, (payload: unknown) => unknown>): Map<string, Action> {
+  const pairs = [...crons].map(([name, handler]): [string, Action] => [
+    name,
+    (input) => then(handler(parsePayload(input)), () => undefined),
+  ]);
+  return new Map(pairs);
+}
+
 function describeTools(tools: readonly Tool[], description: string | undefined): unknown {
   const list = tools.map((tool) => tool.describe());
   return description === undefined ? { tools: list } : { tools: list, description };
@@ -102,7 +123,7 @@ function describeTools(tools: readonly Tool[], description: string | undefined):
 /** The request of ABI reference 3.2: a name, and the payload as an array of byte values. */
 function runNamed(
   actions: ReadonlyMap<string, Action>,
-  kind: 'hook' | 'command',
+  kind: 'hook' | 'command' | 'cron',
   input: Uint8Array,
 ): Bytes | Promise<Bytes> {
   const request = JSON.parse(decodeText(input)) as { name?: unknown; arguments?: unknown } | null;

@@ -1,6 +1,8 @@
 import { publish } from './ipc.js';
 import * as log from './log.js';
+import { describe, placeOf } from './sandbox.js';
 import { type JsonSchema, type Schema, SchemaError, s } from './schema.js';
+import { fromStandard, isStandardSchema, type StandardSchema } from './standard.js';
 import { isSystemError } from './system-error.js';
 
 /**
@@ -34,8 +36,8 @@ export interface ToolDefinition<T> {
   readonly description: string;
   /** True when it changes anything. */
   readonly mutable: boolean;
-  /** An object schema: `s.object({…})`. */
-  readonly input: Schema<T>;
+  /** An object schema: `s.object({…})`, or `z.object({…})` of zod 4 and the like (`standard.ts`). */
+  readonly input: Schema<T> | StandardSchema<T>;
   /**
    * The result for the model: text as it is, anything else as JSON. What it throws becomes an error result: ToolError
    * with its text, SystemError as `code: message`, and anything else as a failure of the tool, with the stack in the log.
@@ -66,27 +68,28 @@ const requestSchema = /* @__PURE__ */ s.openObject({
 export function tool<T>(definition: ToolDefinition<T>): Tool {
   const { name } = definition;
   if (!TOOL_NAME.test(name) || name === 'result') throw new Error(`"${name}" is not a tool name`);
-  if (definition.input.json['type'] !== 'object') throw new Error(`the input of tool ${name} must be an object schema`);
+  const input = isStandardSchema(definition.input) ? fromStandard(definition.input) : definition.input;
+  if (input.json['type'] !== 'object') throw new Error(`the input of tool ${name} must be an object schema`);
   return {
     name,
     describe: () => ({
       name,
       description: definition.description,
-      input_schema: { ...definition.input.json, mutable: definition.mutable },
+      input_schema: { ...input.json, mutable: definition.mutable },
     }),
     execute(payload) {
       const request = requestSchema.parse(payload, 'payload');
       const context = { callId: request.call_id, tool: name };
-      const outcome = runHandler(definition, request.arguments, context);
+      const outcome = runHandler(() => definition.handler(input.parse(request.arguments), context), context);
       if (outcome instanceof Promise) return outcome.then((settled) => publishResult(context, settled));
       publishResult(context, outcome);
     },
   };
 }
 
-function runHandler<T>(definition: ToolDefinition<T>, args: unknown, context: ToolContext): Outcome | Promise<Outcome> {
+function runHandler(work: () => unknown, context: ToolContext): Outcome | Promise<Outcome> {
   try {
-    const result = definition.handler(definition.input.parse(args), context);
+    const result = work();
     if (result instanceof Promise) return result.then(succeed, (thrown) => fail(thrown, context));
     return succeed(result);
   } catch (thrown) {
@@ -104,9 +107,10 @@ function fail(thrown: unknown, context: ToolContext): Outcome {
   if (thrown instanceof SchemaError) return { content: `invalid_argument: ${thrown.message}`, isError: true };
   if (thrown instanceof ToolError) return { content: thrown.message, isError: true };
   if (isSystemError(thrown)) return { content: `${thrown.code}: ${thrown.message}`, isError: true };
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  log.error(`tool ${context.tool} failed: ${error.message}\n${error.stack ?? ''}`);
-  return { content: `internal: the tool failed: ${error.message}`, isError: true };
+  log.error(`tool ${context.tool} failed: ${describe(thrown)}`);
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const place = placeOf(thrown);
+  return { content: `internal: the tool failed: ${message}${place === undefined ? '' : ` (${place})`}`, isError: true };
 }
 
 function publishResult(context: ToolContext, outcome: Outcome): void {

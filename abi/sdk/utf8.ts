@@ -119,3 +119,28 @@ function codePoint(bytes: Uint8Array, at: number, size: number): number {
   for (let index = 1; index < size; index++) point = (point << 6) | ((bytes[at + index] ?? 0) & 63);
   return point;
 }
+
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return only;
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+/** How many bytes at the end begin a character that is not whole yet: what a decoder of chunks has to keep. */
+export function unfinishedBytes(bytes: Uint8Array): number {
+  for (let back = 1; back <= 3 && back <= bytes.length; back++) {
+    const lead = bytes[bytes.length - back] ?? 0;
+    if (lead < 0x80) return 0;
+    if (lead < 0xc0) continue;
+    let taken = 1;
+    while (taken < back && isContinuation(lead, taken, bytes[bytes.length - back + taken])) taken++;
+    return taken === back && back < sequenceSize(lead) ? back : 0;
+  }
+  return 0;
+}

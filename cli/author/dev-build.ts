@@ -27,6 +27,6 @@ export async function buildForDev(project: Project): Promise<DevBuild> {
 }
 
 /** A capsule that runs in QuickJS; everything else is built as it is built for others. */
-export function isScript({ entry }: CapsuleSource): boolean {
-  return /(^|\/)main\.ts$/.test(entry);
+export function isScript({ kind }: CapsuleSource): boolean {
+  return kind === 'typescript';
 }

@@ -31,7 +31,7 @@ export async function lookAtScript(project: Project, source: CapsuleSource): Pro
   const calls = planCalls(bundle.calls);
   const memoryBytes = Math.min(source.memoryLimitBytes, scriptMemoryBytes(LIMITS.memoryPagesDefault));
   const limits = { memoryBytes, stackBytes: SCRIPT_STACK_BYTES };
-  const linked = linkCapsule(template, calls, makeSegment(calls, bundle.script, limits));
+  const linked = linkCapsule(template, calls, makeSegment(calls, bundle, limits));
   const { actions, exports, printed } = checkLoading(linked, bundle.sourceMap);
   const sources = bundle.inputs.filter(
     (file) => file.startsWith(`${source.dir}/`) && !file.includes('/node_modules/') && !file.startsWith(`${sdkDir}/`),

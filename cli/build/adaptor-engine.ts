@@ -1,4 +1,12 @@
-import { BUILD_CLOCK_MS, JS_EXCEPTION, JS_TAG, JS_UNDEFINED, LOAD_TURNS_MAX, NATIVE_OP } from './adaptor-layout.js';
+import {
+  BUILD_CLOCK_MS,
+  JS_EXCEPTION,
+  JS_TAG,
+  JS_TRUE,
+  JS_UNDEFINED,
+  LOAD_TURNS_MAX,
+  NATIVE_OP,
+} from './adaptor-layout.js';
 
 const UNDEFINED = `(i64.const ${JS_UNDEFINED})`;
 const EXCEPTION = `(i64.const ${JS_EXCEPTION})`;
@@ -114,6 +122,8 @@ export const NATIVE_FUNCTIONS = `
     (if (i32.eqz (global.get $live)) (then (return ${UNDEFINED})))
     (if (i32.eq (local.get $op) (i32.const ${NATIVE_OP.random}))
       (then (return (call $random_bytes (i32.wrap_i64 (i64.load (local.get $argv)))))))
+    (if (i32.eq (local.get $op) (i32.const ${NATIVE_OP.sleep}))
+      (then (return (call $sleep (i32.wrap_i64 (i64.load (local.get $argv)))))))
     (call $host_call (local.get $op) (i32.sub (local.get $argc) (i32.const 1)) (local.get $argv)))
 
   (func $encode_utf8 (param $text i64) (result i64)
@@ -151,6 +161,21 @@ export const NATIVE_FUNCTIONS = `
       (then (unreachable)))
     (call $pop)
     (local.get $array))
+
+  ;; WASI's sleep: one subscription of 48 bytes to the monotonic clock, relative, in nanoseconds. Answers true: it slept.
+  (func $sleep (param $ms i32) (result i64)
+    (local $request i32) (local $event i32)
+    (local.set $request (call $push))
+    (local.set $event (call $push))
+    (memory.fill (local.get $request) (i32.const 0) (i32.const 64))
+    (i32.store offset=16 (local.get $request) (i32.const 1))
+    (i64.store offset=24 (local.get $request)
+      (i64.mul (i64.extend_i32_u (local.get $ms)) (i64.const 1000000)))
+    (if (call $host_poll (local.get $request) (local.get $event) (i32.const 1)
+      (i32.add (local.get $event) (i32.const 32))) (then (unreachable)))
+    (call $pop)
+    (call $pop)
+    (i64.const ${JS_TRUE}))
 
   (func $host_call (param $slot i32) (param $count i32) (param $argv i32) (result i64)
     (local $frame i32) (local $index i32) (local $from i32) (local $block i64) (local $result i64) (local $value i64)

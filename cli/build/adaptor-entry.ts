@@ -2,6 +2,7 @@ import {
   BUILD_CLOCK_MS,
   JS_EXCEPTION,
   JS_TAG,
+  JS_TRUE,
   JS_UNDEFINED,
   LOAD_TURNS_MAX,
   SCRIPT_ENTRY_POINTS,
@@ -160,9 +161,12 @@ export const ENTRY_FUNCTIONS = `
     (if (i64.eq (local.get $value) ${EXCEPTION})
       (then (return (call $fail (call $JS_GetException (global.get $context))))))
     (call $discard (local.get $value))
-    (call $run_jobs)
-    (local.set $value
-      (call $JS_Call (global.get $context) (global.get $finish) ${UNDEFINED} (i32.const 0) (i32.const 0)))
+    ;; true: the call is not done, and the guest waited for a timer or a message that gives the jobs more to do.
+    (loop $turn
+      (call $run_jobs)
+      (local.set $value
+        (call $JS_Call (global.get $context) (global.get $finish) ${UNDEFINED} (i32.const 0) (i32.const 0)))
+      (br_if $turn (i64.eq (local.get $value) (i64.const ${JS_TRUE}))))
     (if (i64.eq (local.get $value) ${EXCEPTION})
       (then (return (call $fail (call $JS_GetException (global.get $context))))))
     (call $answer (local.get $value)))

@@ -31,7 +31,7 @@ export const QUICKJS_IMPORTS = `
 
 /**
  * What stays an import of every finished module: the Extism kernel, the two host calls that are always linked, and
- * randomness, which no host call gives.
+ * randomness and sleep, which no host call gives.
  */
 export const HOST_IMPORTS = `
   (import "extism:host/user" "astrid_clock_ms" (func $clock_ms (result i64)))
@@ -47,4 +47,5 @@ export const HOST_IMPORTS = `
   (import "extism:host/env" "input_load_u64" (func $input_load_u64 (param i64) (result i64)))
   (import "extism:host/env" "output_set" (func $output_set (param i64 i64)))
   (import "extism:host/env" "error_set" (func $error_set (param i64)))
-  (import "wasi_snapshot_preview1" "random_get" (func $host_random (param i32 i32) (result i32)))`;
+  (import "wasi_snapshot_preview1" "random_get" (func $host_random (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $host_poll (param i32 i32 i32 i32) (result i32)))`;

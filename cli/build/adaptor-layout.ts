@@ -28,7 +28,7 @@ export const SCRIPT_ENTRY_POINTS = ENTRY_POINTS.filter((name) => name !== 'astri
 export const ALWAYS_LINKED = ['astrid_clock_ms', 'astrid_log'] as const;
 
 /** First argument of the native function; a number from 0 on is the slot of a host call. */
-export const NATIVE_OP = { random: -1, encodeUtf8: -2, decodeUtf8: -3 } as const;
+export const NATIVE_OP = { random: -1, encodeUtf8: -2, decodeUtf8: -3, sleep: -4 } as const;
 
 /** File names that stack traces show: the author's bundle, and the part of the guest that is ours. */
 export const SCRIPT_FILE = 'capsule.js';
@@ -57,5 +57,6 @@ export const LOAD_TURNS_MAX = 1_500;
 
 /** A JSValue is a NaN-boxed i64 with the tag in its upper word; a small integer is its own lower word. */
 export const JS_TAG = { object: -1, bool: 1, undefined: 3, exception: 6 } as const;
+export const JS_TRUE = (BigInt(JS_TAG.bool) << 32n) | 1n;
 export const JS_UNDEFINED = BigInt(JS_TAG.undefined) << 32n;
 export const JS_EXCEPTION = BigInt(JS_TAG.exception) << 32n;

@@ -76,7 +76,7 @@ export async function buildCapsule(options: BuildOptions): Promise<BuildResult> 
     throw error;
   });
   const calls = planCalls(bundle.calls);
-  const linked = linkCapsule(await template, calls, makeSegment(calls, bundle.script, limits));
+  const linked = linkCapsule(await template, calls, makeSegment(calls, bundle, limits));
   const loaded = await step('check', () => checkLoading(linked, bundle.sourceMap));
   const kept = [...loaded.exports, 'memory', '_initialize', TEMPLATE_EXPORT.initialize];
   const initialized = await step('pre-initialise', () => preInitialize(keepExports(linked, kept)));

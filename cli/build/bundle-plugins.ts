@@ -61,12 +61,17 @@ export function resolveSdk(sdkDir: string): Plugin {
 function resolveModule(specifier: string): OnResolveResult {
   const name = SDK_IMPORT.exec(specifier)?.[1] ?? SDK_MAIN;
   if (!SDK_MODULE_NAME.test(name)) return { errors: [{ text: `the SDK has no module "${specifier}"` }] };
-  return { path: `${name}.ts`, namespace: SDK_NAMESPACE };
+  return { path: `${name}.ts`, namespace: SDK_NAMESPACE, sideEffects: hasSideEffects(`${name}.ts`) };
 }
 
 /** `./call.js` in the SDK is its file `call.ts`; nothing outside its directory is part of it. */
 function resolveBetweenModules(args: OnResolveArgs): OnResolveResult {
   const path = posix.join(posix.dirname(args.importer), args.path).replace(/\.js$/, '.ts');
   if (path.startsWith('..')) return { errors: [{ text: `"${args.path}" lies outside the SDK` }] };
-  return { path, namespace: SDK_NAMESPACE };
+  return { path, namespace: SDK_NAMESPACE, sideEffects: hasSideEffects(path) };
+}
+
+/** Only these do anything when they are loaded: all others are left out of a bundle that uses nothing of theirs. */
+function hasSideEffects(file: string): boolean {
+  return file === `${SDK_MAIN}.ts` || file === 'globals.ts';
 }

@@ -6,6 +6,8 @@ import { Fault } from '../../abi/errno.js';
 import { syscallByName } from '../../abi/table.js';
 import { SCRIPT_FILE } from './adaptor-layout.js';
 import { refuseNode, resolveSdk, SDK_NAMESPACE } from './bundle-plugins.js';
+import { frameAt } from './code-frame.js';
+import { listWebDefines, listWebModules } from './web-names.js';
 
 const ERRORS_SHOWN_MAX = 10;
 const UNRESOLVED = /^Could not resolve|is a module of Node|the SDK has no/;
@@ -84,6 +86,7 @@ function findBase(entry: string): string {
 }
 
 async function runBundler(entry: string, sdkDir: string, base: string, minify: boolean): Promise<BuildResult> {
+  const web = listWebModules(sdkDir);
   const options: BuildOptions = {
     absWorkingDir: base,
     entryPoints: [entry],
@@ -105,7 +108,8 @@ async function runBundler(entry: string, sdkDir: string, base: string, minify: b
     sourcemap: 'external',
     sourcesContent: false,
     tsconfigRaw: '{}',
-    define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis' },
+    define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis', ...listWebDefines(web) },
+    inject: web,
     logLevel: 'silent',
     plugins: [refuseNode(), resolveSdk(sdkDir)],
   };
@@ -121,7 +125,9 @@ function asBundleFault(error: unknown, base: string, directory: string): unknown
   if (!Array.isArray(messages) || messages.length === 0) return error;
   const shown = messages.slice(0, ERRORS_SHOWN_MAX).map((message) => {
     const place = placeOf(message, base, directory);
-    return { place, text: place === null ? message.text : `${place}: ${message.text}` };
+    const { location } = message;
+    const frame = location === null ? '' : frameAt(location.lineText, location.line, location.column + 1);
+    return { place, text: place === null ? message.text : `${place}: ${message.text}${frame}` };
   });
   const lines = shown.map((line) => line.text);
   if (messages.length > shown.length) lines.push(`and ${messages.length - shown.length} more`);

@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { SYSCALLS } from '../../abi/table.js';
-import { type BuildResult, buildCapsule } from './build-capsule.js';
+import { findPackageRoot } from '../package-root.js';
+import { asSdkDir, type BuiltModule, buildSource } from './build-source.js';
 import { type CapsuleSource, readCapsuleSource } from './capsule-source.js';
 import { readToolVersions } from './tool-versions.js';
 
-const TEMPLATE_DIRECTORY = '.toolchain';
 const SKIPPED = new Set(['node_modules', '.git']);
 
 export interface CachedBuild {
@@ -18,15 +18,15 @@ export interface CachedBuild {
   readonly hashBlake3: string;
   readonly bytes: number;
   /** What the build reported; null when nothing was built. */
-  readonly result: BuildResult | null;
+  readonly result: BuiltModule | null;
 }
 
 export interface CachedBuildOptions {
   readonly sdkDir: string;
+  /** Where the merged QuickJS is kept; `toolchainDirectory()` when absent. */
+  readonly cacheDir?: string;
   /** Builds even when nothing changed. */
   readonly force?: boolean;
-  /** Where the merged QuickJS is kept; below `outDir` when absent. */
-  readonly cacheDir?: string;
 }
 
 /** What is written beside a module: from what it was made, and which bytes came out. */
@@ -34,14 +34,16 @@ interface Stamp {
   readonly key: string;
   readonly hashBlake3: string;
   readonly bytes: number;
+  /** False for modules that were not made from a script; absent in stamps of before there were others. */
+  readonly hasMap?: boolean;
   /** Files from outside the capsule and the SDK (dependencies) with their hashes. */
   readonly others: Readonly<Record<string, string>>;
 }
 
 /**
- * Builds a capsule directory (`Capsule.toml`, `main.ts`) to `<outDir>/<name>/`: `<name>.wasm`, `<name>.wasm.map` and a copy
- * of the manifest. Does nothing when the sources, the SDK, the tools and this code are what the files there were made of,
- * and the module there is still what was made. Throws what `buildCapsule` throws, and Fault `bad_manifest`.
+ * Builds a capsule directory (`Capsule.toml`, and `main.ts`, `assembly/index.ts` or a ready module) to `<outDir>/<name>/`:
+ * `<name>.wasm`, `<name>.wasm.map` of TypeScript, and a copy of the manifest. Does nothing when the sources, the SDK, the tools and this code are what the files there were made of,
+ * and the module there is still what was made. Throws what `buildSource` throws, and Fault `bad_manifest`.
  */
 export async function buildIfChanged(dir: string, outDir: string, options: CachedBuildOptions): Promise<CachedBuild> {
   const source = await readCapsuleSource(dir);
@@ -53,23 +55,25 @@ export async function buildIfChanged(dir: string, outDir: string, options: Cache
     const { hashBlake3, bytes } = known;
     return { name: source.name, action: 'unchanged', wasmFile, hashBlake3, bytes, result: null };
   }
-  const result = await buildCapsule({
-    entry: source.entry,
-    sdkDir: options.sdkDir,
-    memoryLimitBytes: source.memoryLimitBytes,
-    cacheDir: options.cacheDir ?? join(outDir, TEMPLATE_DIRECTORY),
-  });
+  const { sdkDir, cacheDir = toolchainDirectory() } = options;
+  const result = await buildSource(source, { sdkDir, cacheDir });
   const { hashBlake3, bytes } = result;
-  const others = await hashOthers(result.inputs, [source.dir, options.sdkDir]);
+  const others = await hashOthers(result.inputs, [source.dir, sdkDir, asSdkDir(sdkDir)]);
   await mkdir(target, { recursive: true });
   // The stamp goes first and comes back last: whatever interrupts this, the next run builds again.
   await rm(stampOf(wasmFile), { force: true });
   await replaceFile(wasmFile, result.wasm);
-  await replaceFile(`${wasmFile}.map`, result.sourceMap);
+  if (result.sourceMap === null) await rm(`${wasmFile}.map`, { force: true });
+  else await replaceFile(`${wasmFile}.map`, result.sourceMap);
   await replaceFile(join(target, 'Capsule.toml'), source.manifestText);
-  const stamp: Stamp = { key, hashBlake3, bytes, others };
+  const stamp: Stamp = { key, hashBlake3, bytes, hasMap: result.sourceMap !== null, others };
   await replaceFile(stampOf(wasmFile), JSON.stringify(stamp));
   return { name: source.name, action: 'built', wasmFile, hashBlake3, bytes, result };
+}
+
+/** What builds keep between them lies with the package, and never among what they put out. */
+export function toolchainDirectory(): string {
+  return join(findPackageRoot(fileURLToPath(import.meta.url)), '.build', 'toolchain');
 }
 
 /** Removes the outputs of capsules that are not among these names; directories without our stamp are left alone. */
@@ -102,7 +106,7 @@ async function readStamp(wasmFile: string): Promise<Stamp | null> {
 
 async function isCurrent(stamp: Stamp, wasmFile: string): Promise<boolean> {
   if ((await hashFile(wasmFile)) !== stamp.hashBlake3) return false;
-  if ((await hashFile(`${wasmFile}.map`)) === null) return false;
+  if (stamp.hasMap !== false && (await hashFile(`${wasmFile}.map`)) === null) return false;
   for (const [file, hash] of Object.entries(stamp.others)) {
     if ((await hashFile(file)) !== hash) return false;
   }
@@ -114,7 +118,7 @@ async function makeKey(source: CapsuleSource, sdkDir: string): Promise<string> {
   const ownCode = fileURLToPath(new URL('.', import.meta.url));
   const parts = [
     await hashDirectory(source.dir),
-    await hashDirectory(sdkDir),
+    await hashDirectory(source.kind === 'assemblyscript' ? asSdkDir(sdkDir) : sdkDir),
     await hashDirectory(ownCode),
     JSON.stringify(SYSCALLS),
     JSON.stringify(readToolVersions()),

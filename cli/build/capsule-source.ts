@@ -6,19 +6,27 @@ import { LIMITS } from '../../abi/limits.js';
 import { scriptMemoryBytes } from './script-limits.js';
 
 const MANIFEST = 'Capsule.toml';
-const ENTRY = 'main.ts';
+/** What a capsule is made from, by the file that says so; the first that is there counts. */
+const ENTRIES = [
+  { kind: 'typescript', file: () => 'main.ts' },
+  { kind: 'assemblyscript', file: () => 'assembly/index.ts' },
+  { kind: 'module', file: (name: string) => `${name}.wasm` },
+] as const;
+export type SourceKind = (typeof ENTRIES)[number]['kind'];
 const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
 
 /** A directory that can be built: what its manifest says about building. The whole manifest is checked when it is installed. */
 export interface CapsuleSource {
   readonly dir: string;
   readonly name: string;
+  readonly kind: SourceKind;
+  /** The main file, or the ready module. */
   readonly entry: string;
   readonly manifestText: string;
   readonly memoryLimitBytes: number;
 }
 
-/** Reads a capsule directory. Throws Fault `not_found` (no manifest, no main.ts) or `bad_manifest` with the field. */
+/** Reads a capsule directory. Throws Fault `not_found` (no manifest, nothing to build) or `bad_manifest` with the field. */
 export async function readCapsuleSource(directory: string): Promise<CapsuleSource> {
   const dir = await realpath(directory).catch((cause: unknown) => {
     throw new Fault('not_found', `there is no capsule directory ${directory}`, { field: 'dir', cause });
@@ -28,11 +36,23 @@ export async function readCapsuleSource(directory: string): Promise<CapsuleSourc
   });
   const manifest = parseManifestText(manifestText);
   const name = requireName(manifest);
-  const entry = join(dir, ENTRY);
-  await access(entry).catch((cause: unknown) => {
-    throw new Fault('not_found', `${name}: there is no ${ENTRY} beside ${MANIFEST}`, { field: ENTRY, cause });
+  const { kind, entry } = await findEntry(dir, name);
+  return { dir, name, kind, entry, manifestText, memoryLimitBytes: requireMemory(manifest) };
+}
+
+async function findEntry(dir: string, name: string): Promise<{ kind: SourceKind; entry: string }> {
+  for (const { kind, file } of ENTRIES) {
+    const entry = join(dir, file(name));
+    const isThere = await access(entry).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return { kind, entry };
+  }
+  const files = ENTRIES.map(({ file }) => file(name));
+  throw new Fault('not_found', `${name}: beside ${MANIFEST} there is none of ${files.join(', ')}`, {
+    field: 'main.ts',
   });
-  return { dir, name, entry, manifestText, memoryLimitBytes: requireMemory(manifest) };
 }
 
 type Table = Readonly<Record<string, unknown>>;

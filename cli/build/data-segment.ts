@@ -2,6 +2,7 @@ import { Fault } from '../../abi/errno.js';
 import type { ByteReader } from '../../abi/wasm/byte-reader.js';
 import { GUEST_FILE, SCRIPT_FILE, SEGMENT } from './adaptor-layout.js';
 import { type LinkedCall, makeGuestScript } from './guest-script.js';
+import { makeStackTable } from './guest-stack.js';
 import { encodeU32, encodeVector, readVector } from './wasm-binary.js';
 
 const FLAG = { passive: 1, activeWithMemory: 2 } as const;
@@ -15,8 +16,12 @@ export interface ScriptLimits {
 }
 
 /** The bytes that carry a capsule's script into the module; the layout is that of `SEGMENT`. */
-export function makeSegment(calls: readonly LinkedCall[], script: string, limits: ScriptLimits): Uint8Array {
-  const guest = Buffer.from(makeGuestScript(calls), 'utf8');
+export function makeSegment(
+  calls: readonly LinkedCall[],
+  { script, sourceMap }: { readonly script: string; readonly sourceMap: string },
+  limits: ScriptLimits,
+): Uint8Array {
+  const guest = Buffer.from(makeGuestScript(calls, makeStackTable(SCRIPT_FILE, sourceMap)), 'utf8');
   const text = Buffer.from(script, 'utf8');
   const end = Buffer.from([0]);
   const files = Buffer.from(`${SCRIPT_FILE}\0${GUEST_FILE}\0`, 'utf8');

@@ -1,4 +1,5 @@
 import { ALWAYS_LINKED, NATIVE_OP, SCRIPT_ENTRY_POINTS } from './adaptor-layout.js';
+import { makeStackMapper, type StackTable } from './guest-stack.js';
 
 /** A host call of one module: its place in the dispatch function, and how many blocks it takes. */
 export interface LinkedCall {
@@ -12,6 +13,7 @@ interface GuestConfig {
   readonly entries: readonly string[];
   readonly logCall: string;
   readonly op: typeof NATIVE_OP;
+  readonly stack: StackTable;
 }
 
 /** What the template's report says about a script that was loaded, as JSON. */
@@ -34,12 +36,18 @@ interface GuestGlobals {
   __astrid_dispatch?: (entry: string, input: Uint8Array) => unknown;
   __astrid_exports?: unknown;
   __astrid_actions?: unknown;
+  /** Set by the SDK's event loop when a capsule uses it: waits once and answers true, or false when nothing is awaited. */
+  __astrid_idle?: () => boolean;
+  /** Set by the same: forgets what an invocation left behind. */
+  __astrid_settled?: () => void;
 }
 
 /** Source of the guest's first script: an expression that takes the native function and answers the adaptor's handlers. */
-export function makeGuestScript(calls: readonly LinkedCall[]): string {
-  const config: GuestConfig = { calls, entries: SCRIPT_ENTRY_POINTS, logCall: ALWAYS_LINKED[1], op: NATIVE_OP };
-  const parts = [describeThrown, makeDoor, makeRejections, makeEntry, installGuest].map((part) => part.toString());
+export function makeGuestScript(calls: readonly LinkedCall[], stack: StackTable): string {
+  const [, logCall] = ALWAYS_LINKED;
+  const config: GuestConfig = { calls, entries: SCRIPT_ENTRY_POINTS, logCall, op: NATIVE_OP, stack };
+  const functions = [makeStackMapper, describeThrown, makeDoor, makeRejections, makeEntry, installGuest];
+  const parts = functions.map((part) => part.toString());
   return `(native) => {\n${parts.join('\n')}\nreturn installGuest(native, ${JSON.stringify(config)});\n}`;
 }
 
@@ -109,17 +117,21 @@ function makeDoor(native: Native, config: GuestConfig, printed: string[]) {
     if (bytes !== undefined) return bytes as Uint8Array;
     throw new Error('random bytes while the capsule is being built: they would be the same in every instance');
   };
-  return { call, write, random };
+  const sleep = (ms: number): void => {
+    if (!Number.isInteger(ms) || ms < 0 || ms > 0x7fffffff) throw new RangeError(`sleep takes whole ms, not ${ms}`);
+    if (native(config.op.sleep, ms) === undefined) throw new Error('sleep while the capsule is being built');
+  };
+  return { call, write, random, sleep };
 }
 
 /** Promises that failed while nobody was looking are reported, as every runtime does, and not dropped. */
-function makeRejections(write: Write) {
+function makeRejections(write: Write, describe: (thrown: unknown) => string) {
   const keptMax = 32;
   let kept: { promise: unknown; reason: unknown }[] = [];
   const report = (): void => {
     const unhandled = kept;
     kept = [];
-    for (const { reason } of unhandled) write('error', `unhandled rejection: ${describeThrown(reason)}`);
+    for (const { reason } of unhandled) write('error', `unhandled rejection: ${describe(reason)}`);
   };
   const track = (promise: unknown, reason: unknown, handled: boolean): void => {
     if (handled) kept = kept.filter((entry) => entry.promise !== promise);
@@ -127,27 +139,33 @@ function makeRejections(write: Write) {
     // A run loop does not come to an end, where they would be reported.
     if (kept.length >= keptMax) report();
   };
-  const first = (): string | null => (kept[0] === undefined ? null : describeThrown(kept[0].reason));
+  const first = (): string | null => (kept[0] === undefined ? null : describe(kept[0].reason));
   return { report, track, first };
 }
 
 /** One call of an export: `enter` starts it, the adaptor runs pending jobs, `finish` tells what came of it. */
-function makeEntry(config: GuestConfig, reportRejections: () => void) {
+function makeEntry(
+  config: GuestConfig,
+  rejections: { report: () => void; first: () => string | null },
+  describe: (thrown: unknown) => string,
+  times: { startedMs: number | null },
+) {
   const guest = globalThis as unknown as GuestGlobals;
-  const times: { startedMs: number | null } = { startedMs: null };
   let outcome: { output?: unknown; failure?: string } | null = null;
+  let entry = '';
 
   const enter = (index: number, input: Uint8Array): void => {
     outcome = null;
+    entry = config.entries[index] as string;
     times.startedMs ??= Date.now();
     const succeed = (output: unknown) => {
       outcome = { output };
     };
     const fail = (thrown: unknown) => {
-      outcome = { failure: describeThrown(thrown) };
+      outcome = { failure: describe(thrown) };
     };
     try {
-      const result = guest.__astrid_dispatch?.(config.entries[index] as string, input);
+      const result = guest.__astrid_dispatch?.(entry, input);
       const isThenable = typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function';
       if (isThenable) Promise.resolve(result).then(succeed, fail);
       else succeed(result);
@@ -156,18 +174,36 @@ function makeEntry(config: GuestConfig, reportRejections: () => void) {
     }
   };
 
-  /** Undefined: no output. Bytes: the output. Text: what went wrong. */
+  /** A call that is not done waits for what its event loop has; a run loop ends at the first rejection nobody handles. */
+  const wait = (): unknown => {
+    const rejected = entry === 'run' ? rejections.first() : null;
+    if (rejected !== null) return `unhandled rejection in run: ${rejected}`;
+    try {
+      if (guest.__astrid_idle?.() === true) return true;
+    } catch (thrown) {
+      return describe(thrown);
+    }
+    return `${entry}: the promise of this call never settled, and nothing is left that could settle it (no timer, no message)`;
+  };
+
+  /** True: go on with the jobs. Undefined: no output. Bytes: the output. Text: what went wrong. */
   const finish = (): unknown => {
     const settled = outcome;
+    const waited = settled === null ? wait() : undefined;
+    if (waited === true) {
+      if (entry !== 'run') rejections.report();
+      return true;
+    }
     outcome = null;
-    reportRejections();
-    if (settled === null) return 'the promise of this call never settled, and nothing is left that could settle it';
+    rejections.report();
+    guest.__astrid_settled?.();
+    if (settled === null) return waited;
     if (settled.failure !== undefined) return settled.failure;
     const { output } = settled;
     if (output === undefined || output instanceof Uint8Array) return output;
     return `the dispatcher answered ${output === null ? 'null' : typeof output}, not a Uint8Array`;
   };
-  return { enter, finish, times };
+  return { enter, finish };
 }
 
 /** Sets the globals of the guest contract and answers the handlers in the order of `HANDLERS` (adaptor-entry.ts). */
@@ -176,8 +212,15 @@ function installGuest(native: Native, config: GuestConfig): Handler[] {
   const printed: string[] = [];
   let loadError: string | null = null;
   const door = makeDoor(native, config, printed);
-  const rejections = makeRejections(door.write);
-  const { enter, finish, times } = makeEntry(config, rejections.report);
+  const times: { startedMs: number | null } = { startedMs: null };
+  const mapStack = makeStackMapper(config.stack);
+  // The build maps what fails while it loads a script, and says more about it.
+  const describe = (thrown: unknown): string => {
+    const text = describeThrown(thrown);
+    return times.startedMs === null ? text : mapStack(text);
+  };
+  const rejections = makeRejections(door.write, describe);
+  const { enter, finish } = makeEntry(config, rejections, describe, times);
 
   const onLoadError = (thrown: unknown): void => {
     // A job that was interrupted has no error to show for it.
@@ -202,7 +245,9 @@ function installGuest(native: Native, config: GuestConfig): Handler[] {
   const print = (text: string) => door.write('info', String(text));
   Object.defineProperties(guest, {
     __astrid_call: fixed(door.call),
-    __astrid_env: fixed(Object.freeze({ now: () => Date.now(), random: door.random, print })),
+    __astrid_env: fixed(
+      Object.freeze({ now: () => Date.now(), random: door.random, sleep: door.sleep, describe, print }),
+    ),
     performance: { value: performance, enumerable: false, writable: true, configurable: true },
   });
   return [enter, finish, rejections.track, onLoadError, describeLoad] as Handler[];

@@ -59,12 +59,17 @@ async function loadKeptTemplate(cacheDir: string): Promise<Uint8Array> {
   const kept = await readFile(file).catch(() => null);
   if (kept !== null && isIntact(kept)) return kept.subarray(DIGEST_BYTES);
   const template = await makeTemplate();
+  // A directory that cannot be written to, as where a package is installed for all, costs time and nothing else.
+  await keepTemplate(cacheDir, file, template).catch(() => undefined);
+  return template;
+}
+
+async function keepTemplate(cacheDir: string, file: string, template: Uint8Array): Promise<void> {
   await mkdir(cacheDir, { recursive: true });
   // Two builds may do this at once; each renames a whole file into place.
   const own = `${file}.${process.pid}.tmp`;
   await writeFile(own, Buffer.concat([blake3(template), template]));
   await rename(own, file);
-  return template;
 }
 
 /** A kept template begins with its digest: a file cut short by a crash or a full disk is made again. */

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Fault } from '../../abi/errno.js';
 
-const PACKAGES = ['esbuild', 'quickjs-wasi', 'wabt', 'binaryen', '@bytecodealliance/wizer'] as const;
+const PACKAGES = ['esbuild', 'quickjs-wasi', 'wabt', 'binaryen', '@bytecodealliance/wizer', 'assemblyscript'] as const;
 const require = createRequire(import.meta.url);
 
 /** Installed versions of everything that has a part in the bytes of a module. */

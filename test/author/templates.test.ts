@@ -2,14 +2,8 @@ import { test } from 'tap';
 import { TEMPLATES } from '../../cli/author/new-capsule.js';
 import { Workshop } from './author-kit.js';
 
-/** Needs the AssemblyScript SDK and its part of the build. */
-const WAITING = new Set(['as']);
-
 for (const template of TEMPLATES) {
-  const skip = WAITING.has(template) ? 'AssemblyScript capsules cannot be built yet' : false;
-  test(`the template ${template}, fresh, builds, agrees with its manifest and passes its own tests`, {
-    skip,
-  }, async (t) => {
+  test(`the template ${template}, fresh, builds, agrees with its manifest and passes its own tests`, async (t) => {
     const shop = new Workshop(t);
     await shop.make(`my-${template}`, template);
     const checked = await shop.run('capsule', 'check', `my-${template}`, '--strict');

@@ -47,6 +47,7 @@ async function refusal(t: Test, files: Files, options: { memoryLimitBytes?: numb
   throw new Error('the build went through');
 }
 
+const EMPTY_MAP = '{"version":3,"sources":[],"mappings":""}';
 const DISPATCH = 'const g = globalThis as any; g.__astrid_dispatch = () => undefined;';
 const CAPSULE = `${DISPATCH} g.__astrid_exports = ['run'];`;
 
@@ -191,7 +192,11 @@ test('a platform without wizer is refused, with what to do', async (t) => {
 test('all 49 calls can be linked at once, each with its own arity and an i64 result', async (t) => {
   const template = await loadTemplate(join(root, 'cache'));
   const calls = planCalls(SYSCALLS.map((row) => row.name));
-  const segment = makeSegment(calls, CAPSULE, { memoryBytes: 8 << 20, stackBytes: 64 << 10 });
+  const segment = makeSegment(
+    calls,
+    { script: CAPSULE, sourceMap: EMPTY_MAP },
+    { memoryBytes: 8 << 20, stackBytes: 64 << 10 },
+  );
   const module = readModule(linkCapsule(template, calls, segment));
   await WebAssembly.compile(Buffer.from(module.bytes));
   const linked = module.imports.filter((item) => item.module === EXTISM_USER_MODULE);

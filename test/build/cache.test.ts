@@ -72,7 +72,11 @@ test('building all tries every capsule, names those that fail, and removes what 
   );
   if (!(fault instanceof Fault)) throw new Error('two capsules cannot be built');
   t.match(fault.message, /bad: main\.ts:1:7: /);
-  t.match(fault.message, /worse: worse: there is no main\.ts/);
+  t.match(
+    fault.message,
+    /worse: worse: beside Capsule\.toml there is none of main\.ts, assembly\/index\.ts, worse\.wasm/,
+  );
+  t.match(fault.message, /\| const = 1;\n {4}\| {7}\^/, 'the line and a mark below it');
   t.ok(existsSync(join(root, 'out/good/good.wasm')), 'the good one is built all the same');
   t.match(lines.join('\n'), /good: built in [\d.]+ s, \d+ KiB/);
 
