@@ -6,13 +6,15 @@ import { json, step, text } from '../conformance/case.js';
 import { openBench } from '../conformance/kernel-bench.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { jailMissing, startWorker } from '../kit/worker-bench.js';
-import { buildRust } from './cargo.js';
+import { buildRust, TEST_MS_MAX } from './cargo.js';
 
 const EXAMPLES = 'docs/examples/rust-notes';
 const OLD = 'test/rust/old-notes';
 const manifestOf = (path: string) => readFileSync(join(PACKAGE_ROOT, path, 'Capsule.toml'), 'utf8');
 
-test("capsules written in Rust against upstream's published SDKs run unmodified", { timeout: 240_000 }, async (t) => {
+test("capsules written in Rust against upstream's published SDKs run unmodified", {
+  timeout: TEST_MS_MAX,
+}, async (t) => {
   const examples = buildRust(EXAMPLES);
   const old = examples.skip === null ? buildRust(OLD) : examples;
   const skip = examples.skip ?? old.skip;
