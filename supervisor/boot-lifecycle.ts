@@ -6,9 +6,10 @@ import { type FiringOutcome, Scheduler, type SchedulerClock } from './cron/sched
 import type { TimerRecord } from './cron/timer-record.js';
 import type { AuditPort } from './dispatch.js';
 import { KERNEL_ACTOR, kernelEvent } from './kernel-hooks.js';
+import type { InboxRow } from './kernel-inbox.js';
 import { EnvFile } from './lifecycle/env-file.js';
 import { EnvService } from './lifecycle/env-service.js';
-import { Questions } from './lifecycle/questions.js';
+import { ANSWER_PREFIX, Questions } from './lifecycle/questions.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import { encodeRequest } from './proc/guest-request.js';
 import { FileSecretStore } from './secrets/file-store.js';
@@ -22,6 +23,7 @@ import type { LifecycleService } from './syscalls/lifecycle.js';
 export interface LifecycleServices {
   readonly handlers: { readonly lifecycle: LifecycleService; readonly timers: TimerService };
   readonly questions: Questions;
+  readonly inbox: InboxRow;
   readonly env: EnvService;
   readonly scheduler: Scheduler;
   /** What `get_config` answers in an instance that is being loaded. */
@@ -64,6 +66,7 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvService): Lifec
   const cron = new CronService(scheduler, Date.now);
   return {
     questions,
+    inbox: { prefix: ANSWER_PREFIX, receive: (_from, message) => questions.receive(message) },
     env,
     scheduler,
     handlers: { lifecycle: makeLifecycleService(questions, secrets, onFault), timers: makeTimerService(cron, parts) },

@@ -1,6 +1,7 @@
 import { unlink } from 'node:fs/promises';
 import type { Fault } from '../abi/errno.js';
 import { Router } from '../bus/router.js';
+import { ApprovalBus } from './approval-bus.js';
 import { KernelAsk } from './ask-service.js';
 import { BootAuditCheck } from './audit-check.js';
 import { AuditTrail } from './audit-trail.js';
@@ -25,8 +26,10 @@ import { Gate, makeLayers } from './gate/gate.js';
 import { type Home, openHome, openPrincipalHome } from './home.js';
 import { takeInstanceLock } from './instance-lock.js';
 import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
+import type { InboxRow } from './kernel-inbox.js';
 import { CapsuleLifecycle, type LifecycleRunner } from './lifecycle/runner.js';
 import { LogBook } from './log-book.js';
+import { Management } from './management.js';
 import { openPool, type Pool } from './pool/pool.js';
 import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
 import { ProcessTable } from './process-table.js';
@@ -162,11 +165,18 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   );
   const onFault = (fault: Fault) =>
     options.logger.error({ code: fault.code, reason: fault.message, stack: fault.stack }, 'internal');
+  /** Whether people can be reached through a capsule other than this one. */
+  const uplinkRuns = (except?: string) =>
+    table
+      .all()
+      .some(({ name, spec, isRunning }) => isRunning && name !== except && spec.manifest.capabilities.uplink === true);
   const approvals = await steps.run(
     'approvals',
     () => {
       const records = { table: store.records('approvals'), write: <T>(work: () => T) => store.write(work) };
-      return new Approvals({ store: records, someoneListens: (id) => sessions.someoneListens(id), onFault });
+      const someoneListens = (id: string | null, capsule: string) =>
+        id === null ? uplinkRuns(capsule) : sessions.someoneListens(id);
+      return new Approvals({ store: records, someoneListens, onFault });
     },
     (made) => made.close(),
   );
@@ -187,12 +197,14 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     publishFor: (endpoint, topic, payload, actor) => bus.publishFor(endpoint, topic, payload, actor),
     log: (capsule, message) => logs.write(capsule, 'warn', message),
   });
+  const startedAt = performance.now();
+  const inbox: InboxRow[] = [];
   const bus: BusPort = new BusPort({
     router,
     delivery,
     processOf,
     onFault,
-    receiveAnswer: (message) => services.lifecycle.questions.receive(message),
+    inbox: () => inbox,
   });
   const people = new KernelAsk(approvals, sessions, config.approval.mode);
   const token = new SessionToken();
@@ -211,8 +223,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
         bus,
         people,
         audit,
-        uplinkRuns: () =>
-          table.all().some(({ spec, isRunning }) => isRunning && spec.manifest.capabilities.uplink === true),
+        uplinkRuns: () => uplinkRuns(),
         processOf,
         processes: () => table.all(),
         version: options.version,
@@ -285,8 +296,29 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     record: (make) => audit.record(make),
     logger: options.logger,
   });
+  const approvalBus = new ApprovalBus({
+    approvals,
+    publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
+    record: async (resource, by) => {
+      await audit.append(kernelEvent('approval.answer', resource, 'accepted', by, { layer: 'operator' }));
+    },
+    log: (capsule, message) => logs.write(capsule, 'warn', message),
+    onFault,
+  });
+  const management = new Management({
+    processes: () => table.all(),
+    version: options.version,
+    startedAt,
+    clients: () => listener.clientCount,
+    publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
+  });
+  inbox.push(services.lifecycle.inbox, approvalBus.inbox, management.inbox);
+  await steps.run(
+    'approvals of uplinks',
+    () => approvalBus.start(),
+    (release) => release(),
+  );
   const uplinks = new UplinkPort(router, bus);
-  const startedAt = performance.now();
   const face = makeFace({
     options,
     steps,

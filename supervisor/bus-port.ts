@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { asFault, Fault } from '../abi/errno.js';
 import { encodeEnvelope } from '../bus/envelope.js';
 import { isOpenTopic } from '../bus/kernel-topics.js';
-import type { Actor, BusMessage } from '../bus/message.js';
+import type { Actor } from '../bus/message.js';
 import type { Router } from '../bus/router.js';
 import { matchAcl, matchSubscription } from '../bus/topic-match.js';
 import type { Delivery } from './delivery.js';
-import { ANSWER_PREFIX } from './lifecycle/questions.js';
+import { findInbox, type InboxRow } from './kernel-inbox.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { CallContext } from './syscalls/handler.js';
 import type { BusService, HookService } from './syscalls/ipc.js';
@@ -20,8 +20,8 @@ export interface BusParts {
   readonly delivery: Delivery;
   readonly processOf: (capsule: string) => CapsuleProcess | undefined;
   readonly onFault: (fault: Fault) => void;
-  /** Takes answers to questions of install hooks; no subscriber gets to see them. */
-  readonly receiveAnswer: (message: BusMessage) => void;
+  /** What only the kernel hears. */
+  readonly inbox: () => readonly InboxRow[];
 }
 
 const isReliable = (topic: string) => !LOSSY_TOPICS.some((pattern) => matchSubscription(pattern, topic));
@@ -153,12 +153,12 @@ export class BusPort implements BusService, HookService {
     sourceId?: string,
   ): undefined | Promise<void> {
     const { router, delivery } = this.#parts;
-    const toKernel = topic.startsWith(ANSWER_PREFIX);
-    const options = { reliable: isReliable(topic), interceptorsOnly: toKernel };
+    const inbox = findInbox(this.#parts.inbox(), topic);
+    const options = { reliable: isReliable(topic), interceptorsOnly: inbox !== undefined };
     const sent = sourceId === undefined ? options : { ...options, sourceId };
     const { message, interceptors } = router.publish(from, topic, payload, bytes, actor, sent);
-    if (toKernel) {
-      this.#parts.receiveAnswer(message);
+    if (inbox !== undefined) {
+      inbox.receive(from, message);
       return undefined;
     }
     return delivery.deliver(message, interceptors);

@@ -14,17 +14,8 @@ interface Plan {
 /** The part of a client that swapping needs; the methods belong to the part of the protocol that installs capsules. */
 type Requests = Pick<ControlClient, 'request'>;
 
-async function ask(client: Requests, method: string, params: object): Promise<unknown> {
-  try {
-    return await client.request(method as never, params as never, { waitMs: INSTALL_WAIT_MS });
-  } catch (error) {
-    if (error instanceof Fault && /^no control method|unknown method|^method:/.test(error.message)) {
-      throw new Fault('not_served', `this supervisor cannot install capsules (${method}); update and restart it`, {
-        cause: error,
-      });
-    }
-    throw error;
-  }
+function ask(client: Requests, method: string, params: object): Promise<unknown> {
+  return client.request(method as never, params as never, { waitMs: INSTALL_WAIT_MS });
 }
 
 /**

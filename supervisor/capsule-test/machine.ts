@@ -80,7 +80,7 @@ export async function openMachine(subject: Subject, options: MachineOptions) {
   const onFault = (fault: Fault) => void failures.push(`${fault.code}: ${fault.message}\n${fault.stack ?? ''}`);
   const approvals = new Approvals({
     store: { table: store.records('approvals'), write: <T>(work: () => T) => store.write(work) },
-    someoneListens: (id) => sessions.someoneListens(id),
+    someoneListens: (id) => id !== null && sessions.someoneListens(id),
     onFault,
   });
   const asked: Asked[] = [];
@@ -103,7 +103,7 @@ export async function openMachine(subject: Subject, options: MachineOptions) {
     delivery,
     processOf,
     onFault,
-    receiveAnswer: (message) => services.lifecycle.questions.receive(message),
+    inbox: () => [services.lifecycle.inbox],
   });
   const people = new KernelAsk(approvals, sessions, mode);
   const { tools } = subject;

@@ -26,7 +26,8 @@ export interface Outcome {
 export interface ApprovalsOptions {
   readonly store: ApprovalStore;
   /** Whether a person can answer now for this session. */
-  readonly someoneListens: (session: string) => boolean;
+  /** Whether a person can answer what this capsule wants; null: it belongs to no session, and people behind uplinks answer. */
+  readonly someoneListens: (session: string | null, capsule: string) => boolean;
   /** Told about what no caller hears: a record that could not be marked, a follower that threw. */
   readonly onFault: (fault: Fault) => void;
   readonly now?: () => number;
@@ -38,6 +39,7 @@ export interface ApprovalsOptions {
 
 interface Waiter {
   readonly session: string | null;
+  readonly capsule: string;
   readonly settle: (kind: Outcome['kind'], by: string | null) => void;
   /** An answer is being written: until that is done nothing else may end the wait. */
   answering: boolean;
@@ -84,7 +86,7 @@ export class Approvals {
   async ask(question: Question, waitMs: number, cancel?: AbortSignal): Promise<Outcome> {
     const used = await this.consume(question);
     if (used !== null) return { kind: 'grant', id: used.id, by: used.answeredBy };
-    const present = question.session !== null && this.#options.someoneListens(question.session);
+    const present = this.#options.someoneListens(question.session, question.capsule);
     const known = this.#findByBinding(bindingOf(question), present);
     if (known !== undefined && !present) return this.#repeat(known);
     // Somebody is there now: they are asked anew, with a preview of how things stand now.
@@ -113,7 +115,7 @@ export class Approvals {
     this.#checkRoom(owner);
     this.#coming.set(owner, (this.#coming.get(owner) ?? 0) + 1);
     try {
-      const listened = question.session !== null && this.#options.someoneListens(question.session);
+      const listened = this.#options.someoneListens(question.session, question.capsule);
       const id = (this.#options.makeId ?? makeRandomId)();
       const rememberable = !question.onceOnly && question.resource.length < RESOURCE_WHOLE_CHARS_MAX;
       const allowance = rememberable ? allowanceOf(question) : null;
@@ -139,7 +141,8 @@ export class Approvals {
     if (record === undefined) throw notFound();
     if (!isOpen(record)) return this.#takeEarlyAnswer(record);
     if (cancel?.aborted) return this.#withdraw(id);
-    if (record.session === null || !this.#options.someoneListens(record.session)) return this.#queue(id);
+    const { session, capsule } = record;
+    if (!this.#options.someoneListens(session, capsule)) return this.#queue(id);
     if (this.#waiters.has(id)) throw new Fault('internal', 'two calls wait for one approval');
     return new Promise<Outcome>((resolve) => {
       const stopTimer = (this.#options.startTimer ?? startTimer)(ms, () => this.#endWait(id));
@@ -152,7 +155,7 @@ export class Approvals {
         cancel?.removeEventListener('abort', onAbort);
         resolve({ kind, id, by });
       };
-      this.#waiters.set(id, { session: record.session, settle, answering: false, overdue: false });
+      this.#waiters.set(id, { session, capsule, settle, answering: false, overdue: false });
       cancel?.addEventListener('abort', onAbort, { once: true });
     });
   }
@@ -214,7 +217,7 @@ export class Approvals {
   /** To be called when an uplink goes away: what nobody can answer any more is queued, and its call fails. */
   recheckListeners(): void {
     for (const [id, waiter] of [...this.#waiters]) {
-      if (waiter.session === null || !this.#options.someoneListens(waiter.session)) this.#endWait(id);
+      if (!this.#options.someoneListens(waiter.session, waiter.capsule)) this.#endWait(id);
     }
   }
 

@@ -6,7 +6,7 @@ import { Router } from '../../bus/router.js';
 import { BusPort } from '../../supervisor/bus-port.js';
 import { Delivery } from '../../supervisor/delivery.js';
 import { readElicitRequest } from '../../supervisor/lifecycle/elicit-request.js';
-import { type Asker, Questions } from '../../supervisor/lifecycle/questions.js';
+import { ANSWER_PREFIX, type Asker, Questions } from '../../supervisor/lifecycle/questions.js';
 import type { CallContext } from '../../supervisor/syscalls/handler.js';
 import { MAIL, openSecretBench } from '../secrets/store-kit.js';
 
@@ -44,7 +44,7 @@ function bench(t: Test, more: { uplink?: boolean; waitMs?: number } = {}) {
     delivery,
     processOf: () => undefined,
     onFault: (fault) => t.fail(fault.message),
-    receiveAnswer: (message) => questions.receive(message),
+    inbox: () => [{ prefix: ANSWER_PREFIX, receive: (_from, message) => questions.receive(message) }],
   });
   const cancel = new AbortController();
   const ask = (request: object, asker: Partial<Asker> = {}) =>

@@ -23,11 +23,7 @@ async function startFakeIn(
     'capsule.plan': () => ({ planHash: 'ab'.repeat(32), consent }),
     'capsule.install': () => ({}),
   };
-  const fake = await FakeSupervisor.start(
-    join(shop.root, 'home'),
-    { logs: () => undefined },
-    extra['bare'] === true ? {} : { extra: methods },
-  );
+  const fake = await FakeSupervisor.start(join(shop.root, 'home'), { logs: () => undefined }, { extra: methods });
   t.teardown(() => fake.stop());
   return fake;
 }
@@ -98,13 +94,4 @@ test('capsule dev, a manifest that asks for what nobody agreed to, is not swappe
     [],
   );
   t.match(await run('--accept'), { exitCode: 0, out: /accepted: it may change files/ });
-});
-
-test('capsule dev, a supervisor that cannot install, says so', async (t) => {
-  const shop = new Workshop(t);
-  await startFakeIn(t, shop, { bare: true });
-  await shop.make('early', 'tool', { 'main.ts': MAIN('x') });
-  const { exitCode, err } = await shop.run('capsule', 'dev', 'early', '--once');
-  t.equal(exitCode, 1);
-  t.match(err, /this supervisor cannot install capsules \(capsule\.plan\)/);
 });

@@ -14,11 +14,23 @@ export const SECTION_MEANINGS: Readonly<Record<string, string>> = {
   interceptor: 'Topics that call the capsule (the older way to say `handler`).',
   command: 'Slash commands that people can type.',
   uplink: 'Ways in which people reach the agent through this capsule.',
+  cron: 'Timers that are set when the capsule starts. The section grants `cron`, so that it need not be asked for.',
+  tool: 'Tools of a capsule of generation 1, which are called through `astrid_tool_call`; later ones describe theirs in code.',
   topic: 'Topics that the capsule documents for others.',
   limits: 'A capsule may ask for less than the default, never for more.',
 };
 
 export const KEY_MEANINGS: Readonly<Record<string, string>> = {
+  'cron.name': 'The name of the timer.',
+  'cron.schedule':
+    'Five cron fields, six with one number of seconds first, `@hourly` and the like, or an instant with its offset.',
+  'cron.action': 'What is called: the action as a hook, or `astrid_cron_trigger` where the module exports it.',
+  'cron.timezone': "The zone of the schedule; the machine's when absent.",
+  'cron.missed':
+    'What happens to an occurrence when nothing ran: `once` makes up for all of them with one run, `skip` does not.',
+  'tool.name': 'The name models call it by.',
+  'tool.description': 'What it does, for models.',
+  'tool.input_schema': 'Its arguments as a JSON Schema.',
   'package.name': 'The name of the capsule, under which it is installed.',
   'package.version': 'Its version; an upgrade must be higher.',
   'package.description': 'One line for people.',

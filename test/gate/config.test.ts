@@ -51,6 +51,8 @@ accept_weaker = ["weather"]
 disabled = ["fs"]
 [net]
 local = ["localhost:11434", "[::1]:8080"]
+[process]
+network = ["shell"]
 [log]
 level = "debug"
 [secrets]
@@ -69,6 +71,7 @@ store = "keyring"
     tiers: { acceptWeaker: ['weather'] },
     capsules: { disabled: ['fs'] },
     net: { local: ['localhost:11434', '[::1]:8080'] },
+    process: { network: ['shell'] },
     log: { level: 'debug' },
     secrets: { store: 'keyring' },
     tokens: { required: false },

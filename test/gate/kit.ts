@@ -141,7 +141,7 @@ export function makeApprovals(store: ApprovalStore, more: Partial<ApprovalsOptio
   const timers = new Set<() => void>();
   const approvals = new Approvals({
     store,
-    someoneListens: (session) => listening.has(session),
+    someoneListens: (session) => session !== null && listening.has(session),
     onFault: (fault) => faults.push(fault),
     now: () => clock.now,
     startTimer: (_ms, done) => {
