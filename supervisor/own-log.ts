@@ -23,9 +23,8 @@ export class OwnLog {
   }
 
   write(line: string): void {
-    if (this.#socket === null) return this.#writeFile(line);
-    if (this.#isBroken || this.#socket.writableLength > UNREAD_BYTES_MAX) return;
-    this.#socket.write(line);
+    if (this.#socket === null) this.#writeFile(line);
+    else if (!this.#isBroken && this.#socket.writableLength <= UNREAD_BYTES_MAX) this.#socket.write(line);
   }
 
   /** Resolves when the lines so far are out, or cannot be, or after so long. */
