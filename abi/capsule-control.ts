@@ -87,6 +87,8 @@ export interface CapsuleFacts {
   readonly subscribe: readonly string[];
   readonly interceptors: readonly InterceptorRow[];
   readonly commands: readonly { readonly name: string; readonly description: string | null }[];
+  /** Of `[[tool]]`: the capsule hears every call of a tool of that name and answers it, without a line among its topics. */
+  readonly tools: readonly { readonly name: string; readonly description: string | null }[];
   readonly uplinks: readonly { readonly name: string; readonly platform: string; readonly profile: string }[];
   readonly env: readonly { readonly name: string; readonly type: string; readonly description: string | null }[];
   readonly hooks: readonly ('install' | 'upgrade' | 'cron')[];

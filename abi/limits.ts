@@ -49,6 +49,7 @@ export const LIMITS = {
   openFilesMax: 64,
   coreBytesMax: 0,
   logLinesKeptPerCapsule: 1000,
+  logCharsKeptPerCapsule: 1 * MIB,
   // questions at install, secrets, configuration
   elicitWaitMs: 120_000,
   elicitOptionsMax: 256,

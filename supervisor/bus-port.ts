@@ -117,6 +117,7 @@ export class BusPort implements BusService, HookService {
 
   /**
    * Discovery is open to all, as in the original; any other hook makes a capsule act, and takes the same leave as a message.
+   * `trigger` sees to it that what is open is discovery: `a.v1.*` fits `a.v1.describe`, too, and expects something else.
    */
   mayTrigger(capsule: string, topic: string): boolean {
     return topic.endsWith('.describe') ? isOpenTopic(topic, false) : this.mayPublish(capsule, topic);
@@ -125,7 +126,10 @@ export class BusPort implements BusService, HookService {
   /** Every ready capsule but the caller whose interceptor matches; two matches in one are two calls. */
   async trigger(topic: string, payload: unknown, context: CallContext): Promise<unknown[]> {
     const bytes = Buffer.from(JSON.stringify(payload) ?? 'null');
-    const calls = this.#parts.router.matchInterceptors(topic).map(async (match) => {
+    const mayAct = this.mayPublish(context.endpoint, topic);
+    const matches = this.#parts.router.matchInterceptors(topic);
+    const calls = matches.map(async (match) => {
+      if (!mayAct && !match.event.endsWith('.describe')) return undefined;
       const process = this.#parts.processOf(match.endpoint);
       if (process === undefined || !process.isReady || process.name === context.capsule) return undefined;
       const release = this.#waits.add(context.capsule, process.name);

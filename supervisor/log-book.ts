@@ -10,6 +10,8 @@ const FILE_BYTES_PER_DAY_MAX = 64 * 1024 * 1024;
 
 interface CapsuleLog {
   readonly rows: LogRow[];
+  /** Of the messages in `rows`. */
+  chars: number;
   second: number;
   linesThisSecond: number;
   suppressed: number;
@@ -69,7 +71,7 @@ export class LogBook {
   #logFor(capsule: string): CapsuleLog {
     let log = this.#logs.get(capsule);
     if (log === undefined) {
-      log = { rows: [], second: 0, linesThisSecond: 0, suppressed: 0, file: null, fileDay: '', fileBytes: 0 };
+      log = { rows: [], chars: 0, second: 0, linesThisSecond: 0, suppressed: 0, file: null, fileDay: '', fileBytes: 0 };
       this.#logs.set(capsule, log);
     }
     return log;
@@ -77,8 +79,9 @@ export class LogBook {
 
   #keep(log: CapsuleLog, row: LogRow): void {
     log.rows.push(row);
-    if (log.rows.length > LIMITS.logLinesKeptPerCapsule)
-      log.rows.splice(0, log.rows.length - LIMITS.logLinesKeptPerCapsule);
+    log.chars += row.message.length;
+    while (log.rows.length > LIMITS.logLinesKeptPerCapsule || log.chars > LIMITS.logCharsKeptPerCapsule)
+      log.chars -= log.rows.shift()!.message.length;
     for (const follower of this.#followers) follower(row);
     this.#append(log, row);
   }

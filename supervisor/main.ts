@@ -6,11 +6,14 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { asFault } from '../abi/errno.js';
 import { bootKernel, type Kernel } from './boot.js';
+import { OwnLog } from './own-log.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-const EXIT_BOOT_FAILED = 1;
+const EXIT_FAILED = 1;
 /** After this long an orderly stop is given up: whatever hangs must not keep the machine. */
 const STOP_MS_MAX = 20_000;
+/** The last lines wait so long for their reader. */
+const LOG_FLUSH_MS = 500;
 
 process.umask(0o077);
 const { values } = parseArgs({
@@ -19,31 +22,38 @@ const { values } = parseArgs({
     builtins: { type: 'string', default: join(HERE, '../capsules') },
   },
 });
-const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
+const ownLog = new OwnLog(1);
+const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, ownLog);
 const { version } = JSON.parse(readFileSync(join(HERE, '../../package.json'), 'utf8')) as { version: string };
 
 let kernel: Kernel | null = null;
 let stopping = false;
 
-async function stop(why: string): Promise<void> {
+async function stop(why: string, exitCode = 0): Promise<void> {
   if (stopping) return;
   stopping = true;
+  // Armed before anything else. By a signal: an exit waits for threads, and one of them may be what hangs.
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), STOP_MS_MAX).unref();
   logger.info({ why }, 'stopping');
-  setTimeout(() => process.exit(EXIT_BOOT_FAILED), STOP_MS_MAX).unref();
   await kernel?.stop();
   logger.info('stopped');
-  process.exit(0);
+  await end(exitCode);
+}
+
+async function end(exitCode: number): Promise<never> {
+  await ownLog.flush(LOG_FLUSH_MS);
+  process.exit(exitCode);
 }
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
 // A mistake of ours must not leave capsules running without their kernel: say it, walk back, start again from outside.
 process.on('uncaughtException', (error) => {
   logger.fatal({ reason: error.message, stack: error.stack }, 'uncaught');
-  void stop('uncaught exception');
+  void stop('uncaught exception', EXIT_FAILED);
 });
 process.on('unhandledRejection', (reason) => {
   logger.fatal({ reason: asFault(reason).message, stack: asFault(reason).stack }, 'unhandled rejection');
-  void stop('unhandled rejection');
+  void stop('unhandled rejection', EXIT_FAILED);
 });
 
 try {
@@ -59,5 +69,5 @@ try {
 } catch (error) {
   const { code, message } = asFault(error);
   logger.fatal({ code, reason: message }, 'boot failed');
-  process.exit(EXIT_BOOT_FAILED);
+  await end(EXIT_FAILED);
 }

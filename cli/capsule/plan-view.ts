@@ -9,8 +9,16 @@ const MS_PER_SECOND = 1000;
 
 type Line = readonly Part[];
 
+/** Padding in an author's text could make its wrapped lines look like lines of ours: it is written out. */
+const PADDING = /[\s\u2800]{3,}/gu;
+
+function unpad(text: string): string {
+  return text.replace(PADDING, (run) => `\\u{${run.codePointAt(0)!.toString(16)}}×${run.length}`);
+}
+
 function labelled(label: string, ...parts: readonly Part[]): Line {
-  return [paint('dim', `  ${label.padEnd(LABEL_CHARS)}`), ...parts];
+  const tight = parts.map((part) => (typeof part === 'string' ? unpad(part) : paint(part.style, unpad(part.text))));
+  return [paint('dim', `  ${label.padEnd(LABEL_CHARS)}`), ...tight];
 }
 
 /** One line per entry, the label on the first. Nothing is cut: what scrolls away can be scrolled back to. */
@@ -41,6 +49,10 @@ export function layOutFacts(facts: CapsuleFacts): Line[] {
     ...list(
       'commands',
       facts.commands.map(({ name, description }) => [`/${name}`, describeMore(description)]),
+    ),
+    ...list(
+      'tools',
+      facts.tools.map(({ name, description }) => [paint('yellow', name), describeMore(description)]),
     ),
     ...list(
       'uplinks',
@@ -111,7 +123,7 @@ export function printPlan(terminal: Terminal, plan: CapsulePlan): void {
   for (const line of layOutFacts(plan)) terminal.line(...line);
   for (const { change, what, entry, danger } of changes) {
     const added = change === 'added';
-    terminal.line(paint(added ? DANGER_STYLE[danger] : 'green', `  ${added ? '+' : '-'} ${what} ${entry}`));
+    terminal.line(paint(added ? DANGER_STYLE[danger] : 'green', unpad(`  ${added ? '+' : '-'} ${what} ${entry}`)));
   }
   if (previous !== null && previous.source !== plan.source)
     terminal.line(paint('yellow', `  was from ${previous.source}`));

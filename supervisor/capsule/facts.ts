@@ -38,6 +38,7 @@ export function describeCapsule(
     subscribe: manifest.subscribe,
     interceptors: manifest.interceptors,
     commands: manifest.commands.map(({ name, description }) => ({ name, description })),
+    tools: (manifest.tools ?? []).map(({ name, description }) => ({ name, description })),
     uplinks: manifest.uplinks,
     env: manifest.env.map(({ name, type, description }) => ({ name, type, description })),
     hooks: HOOKS.filter(([entry]) => entryPoints.includes(entry)).map(([, hook]) => hook),

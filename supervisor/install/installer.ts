@@ -110,9 +110,11 @@ export class Installer {
         `${name}@${version}`,
         `module ${capsule?.hash ?? 'unknown'}, by ${client}`,
       );
-      await removeRecord(store.place, principal, name);
+      // The record goes last: whenever this is cut off, what is left belongs to a capsule that is still installed, and not to the
+      // next one that takes the name.
       await runner.remove(name);
       await this.#parts.forget(principal, name, purge);
+      await removeRecord(store.place, principal, name);
       audit.settled('capsule.remove', `${name}@${version}`, null);
       this.#parts.onChanged();
       return { name, version };

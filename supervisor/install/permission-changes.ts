@@ -32,6 +32,9 @@ function listPermissions(facts: CapsuleFacts): Map<string, Permission> {
       entry: `${event} -> ${action}, priority ${priority}, fail ${fail}`,
       danger: 'medium' as const,
     })),
+    // Served by exports, both are topics that are heard and answered although no list of topics names them.
+    ...facts.tools.map(({ name }) => ({ what: 'answers tool', entry: name, danger: 'medium' as const })),
+    ...facts.commands.map(({ name }) => ({ what: 'answers command', entry: `/${name}`, danger: 'medium' as const })),
     ...facts.uplinks.map(({ name, platform, profile }) => ({
       what: 'uplink',
       entry: `${name} ${platform} ${profile}`,

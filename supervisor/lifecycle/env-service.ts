@@ -97,10 +97,11 @@ export class EnvService {
     return true;
   }
 
-  /** Forgets the file's values; the keys of the capsule are its store's to clear. */
+  /** Forgets the file's values and their copies among the capsule's keys; all other keys are its store's to clear. */
   async removeAll(principal: string, capsule: string): Promise<void> {
     await this.#serially(async () => {
       const values = await this.#parts.file.read(principal, capsule);
+      for (const name of values.keys()) await this.#parts.kv.delete(principal, capsule, name);
       if (values.size > 0) await this.#parts.file.write(principal, capsule, new Map());
     });
   }
