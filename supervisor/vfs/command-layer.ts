@@ -116,9 +116,9 @@ async function measureTree(directory: HeldEntry, depth: number): Promise<number>
   try {
     // Whoever locks a directory against itself would hide what it holds.
     if (!isOpen(directory)) await directory.setMode((Number(directory.stat.mode) & 0o777) | OWNER_ALL);
-    for (const row of await directory.list()) {
+    for await (const row of directory.names()) {
       bytes += ENTRY_BYTES;
-      if (row.kind !== 'file' && row.kind !== 'directory') continue;
+      if (!row.isFile && !row.isDirectory) continue;
       bytes += await withHandles(async (scope) => {
         const entry = scope.own(await directory.lookup(row.name));
         if (entry?.kind === 'file') return Number(entry.stat.blocks) * BLOCK_BYTES;
