@@ -3,6 +3,7 @@ import { chmod, mkdir, open, readdir, rmdir, stat, statfs } from 'node:fs/promis
 import { join } from 'node:path';
 import { Fault } from '../../abi/errno.js';
 import { type Adopted, adoptLayer } from './adopt.js';
+import { RECORDS_MAX } from './base-records.js';
 import { errnoOf } from './errno-fault.js';
 import { withHandles } from './handle-scope.js';
 import { type HeldEntry, openRoot } from './held-dir.js';
@@ -61,7 +62,7 @@ export class CommandLayer {
   async bytes(): Promise<number> {
     const root = await openRoot(join(this.dir, 'upper'), 'command');
     try {
-      return await measureTree(root, 0);
+      return await measureTree(root, 0, { entries: 0 });
     } finally {
       root.close();
     }
@@ -111,19 +112,22 @@ export class CommandLayer {
 }
 
 /** While the command runs: what vanishes is nothing, what cannot be looked into or lies too deep is too much. */
-async function measureTree(directory: HeldEntry, depth: number): Promise<number> {
+async function measureTree(directory: HeldEntry, depth: number, seen: { entries: number }): Promise<number> {
   let bytes = 0;
   try {
     // Whoever locks a directory against itself would hide what it holds.
     if (!isOpen(directory)) await directory.setMode((Number(directory.stat.mode) & 0o777) | OWNER_ALL);
     for await (const row of directory.names()) {
       bytes += ENTRY_BYTES;
+      seen.entries += 1;
+      // More than a session may change: it could not be kept, and looking at it would go on and on.
+      if (seen.entries > RECORDS_MAX) return Number.POSITIVE_INFINITY;
       if (!row.isFile && !row.isDirectory) continue;
       bytes += await withHandles(async (scope) => {
         const entry = scope.own(await directory.lookup(row.name));
         if (entry?.kind === 'file') return Number(entry.stat.blocks) * BLOCK_BYTES;
         if (entry?.kind !== 'directory') return 0;
-        return depth < PATH_SEGMENTS_MAX ? measureTree(entry, depth + 1) : Number.POSITIVE_INFINITY;
+        return depth < PATH_SEGMENTS_MAX ? measureTree(entry, depth + 1, seen) : Number.POSITIVE_INFINITY;
       });
     }
   } catch (error) {
