@@ -5,6 +5,7 @@ import { Fault } from '../../abi/errno.js';
 import { type Adopted, adoptLayer } from './adopt.js';
 import { RECORDS_MAX } from './base-records.js';
 import { errnoOf } from './errno-fault.js';
+import type { PathRule } from './find-paths.js';
 import { withHandles } from './handle-scope.js';
 import { type HeldEntry, openRoot } from './held-dir.js';
 import type { Overlay } from './overlay.js';
@@ -29,19 +30,21 @@ export class CommandLayer {
   /** Holds `upper`, `work`, and the mount points `lower` and `below`. */
   readonly dir: string;
   readonly #overlay: Overlay;
+  readonly #denied: PathRule | null;
 
-  private constructor(dir: string, overlay: Overlay) {
+  private constructor(dir: string, overlay: Overlay, denied: PathRule | null) {
     this.dir = dir;
     this.#overlay = overlay;
+    this.#denied = denied;
   }
 
-  static async make(stateDir: string, overlay: Overlay): Promise<CommandLayer> {
+  static async make(stateDir: string, overlay: Overlay, denied: PathRule | null = null): Promise<CommandLayer> {
     const dir = join(stateDir, COMMANDS_DIR, randomBytes(8).toString('hex'));
     for (const name of ['upper', 'work', 'lower', 'below'])
       await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
     // The kernel shows the topmost root's mode as that of the whole.
     await chmod(join(dir, 'upper'), (Number(overlay.lower.stat.mode) & 0o777 & ~0o022) | 0o700);
-    return new CommandLayer(dir, overlay);
+    return new CommandLayer(dir, overlay, denied);
   }
 
   /** Whatever changes from now on has a change time that is not before the marker's. To be called before the mount. */
@@ -81,7 +84,7 @@ export class CommandLayer {
     try {
       const merged = mergedPath === null ? null : await openRoot(mergedPath, 'command');
       try {
-        return await adoptLayer(this.#overlay, { layer, merged, sinceNs });
+        return await adoptLayer(this.#overlay, { layer, merged, sinceNs, denied: this.#denied });
       } finally {
         merged?.close();
       }
@@ -96,10 +99,10 @@ export class CommandLayer {
   }
 
   /** Takes over what commands wrote that a killed supervisor left running. They are dead: they die with it. */
-  static async recover(stateDir: string, overlay: Overlay): Promise<void> {
+  static async recover(stateDir: string, overlay: Overlay, denied: PathRule | null = null): Promise<void> {
     const parent = join(stateDir, COMMANDS_DIR);
     for (const name of await namesIn(parent)) {
-      const layer = new CommandLayer(join(parent, name), overlay);
+      const layer = new CommandLayer(join(parent, name), overlay, denied);
       try {
         if ((await namesIn(layer.dir)).includes(MARKER)) await layer.adopt(null);
       } catch (error) {
