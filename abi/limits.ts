@@ -119,6 +119,8 @@ export const LIMITS = {
   processTmpBytesMax: 256 * MIB,
   processDiskReserveBytes: 256 * MIB,
   processDiskSampleMs: 1_000,
+  processHiddenPathsMax: 256,
+  processHiddenSearchMax: 500_000,
   processCancelGraceMs: 2_000,
   processEndWaitMs: 5_000,
   // time

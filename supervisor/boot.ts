@@ -23,6 +23,7 @@ import { Dispatcher } from './dispatch.js';
 import { KernelFiles } from './files-service.js';
 import { Approvals } from './gate/approvals.js';
 import { Gate, makeLayers } from './gate/gate.js';
+import { makePathRule } from './gate/policy.js';
 import { type Home, openHome, openPrincipalHome } from './home.js';
 import { takeInstanceLock } from './instance-lock.js';
 import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
@@ -160,7 +161,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const sessions = new Sessions(sessionStore(store));
   const files = await steps.run(
     'files',
-    () => new KernelFiles(home, sessions),
+    () => new KernelFiles(home, sessions, makePathRule(config.policy, 'cwd://')),
     (opened) => opened.close(),
   );
   const onFault = (fault: Fault) =>

@@ -12,6 +12,7 @@ import { CommandLayer } from './vfs/command-layer.js';
 import { commitOverlay } from './vfs/commit.js';
 import { diffOverlay } from './vfs/diff.js';
 import { DirectMount } from './vfs/direct-mount.js';
+import { findPaths, type PathRule } from './vfs/find-paths.js';
 import { openRoot } from './vfs/held-dir.js';
 import type { Mount } from './vfs/mount.js';
 import type { GuestPath } from './vfs/path.js';
@@ -32,10 +33,13 @@ export class KernelFiles implements FilesService {
   readonly #bySession = new Map<string, Promise<SessionFiles>>();
   readonly #byPrincipal = new Map<string, Promise<PrincipalMounts>>();
   readonly #quotas = new Map<string, Promise<ByteQuota>>();
+  readonly #denied: PathRule | null;
 
-  constructor(home: Home, sessions: Sessions) {
+  /** `denied`: paths of workspaces that commands neither see nor change. The file calls ask the gate about each path. */
+  constructor(home: Home, sessions: Sessions, denied: PathRule | null = null) {
     this.#home = home;
     this.#sessions = sessions;
+    this.#denied = denied;
   }
 
   scopeOf(path: GuestPath, { session }: Actor): string | undefined {
@@ -59,9 +63,12 @@ export class KernelFiles implements FilesService {
     const { principal, workspace } = this.#sessions.get(session);
     const quota = await this.#quotaOf(principal);
     const stateDir = join(this.#home.overlays, session);
-    const layer = await CommandLayer.make(stateDir, overlay);
+    const hidden = this.#denied === null ? [] : await findPaths(overlay, this.#denied);
+    const layer = await CommandLayer.make(stateDir, overlay, this.#denied);
+    const root = await realpath(workspace);
     return {
-      workspace: await realpath(workspace),
+      workspace: root,
+      hidden: hidden.map(({ segments, isDirectory }) => ({ path: join(root, ...segments), isDirectory })),
       below: join(stateDir, 'upper'),
       lowerFd: overlay.lower.fd,
       belowFd: overlay.upper.root.fd,
@@ -114,7 +121,7 @@ export class KernelFiles implements FilesService {
         protectedDirs: [this.#home.root, ...systemDirs(root)],
       });
       try {
-        await CommandLayer.recover(stateDir, files.overlay);
+        await CommandLayer.recover(stateDir, files.overlay, this.#denied);
         return files;
       } catch (error) {
         await files.close();

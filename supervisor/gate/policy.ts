@@ -35,6 +35,23 @@ export function makePolicyLayer(policy: PolicyConfig, foldsNames = namesFoldOn(p
   return { name: 'policy', judge };
 }
 
+/**
+ * The same path rules for what acts on many paths at once and names none of them: a command over the workspace. Null when no
+ * rule can hold for a path with this scheme.
+ */
+export function makePathRule(
+  { denyPaths }: PolicyConfig,
+  scheme: string,
+  foldsNames = namesFoldOn(process.platform),
+): ((path: { readonly display: string }) => boolean) | null {
+  const fold = foldsNames ? foldName : (text: string) => text;
+  const others = (pattern: string) => PATH_FORM.test(pattern) && !pattern.startsWith(scheme);
+  const paths = denyPaths
+    .filter((pattern) => !others(pattern))
+    .map((pattern) => ({ pattern, glob: new Glob(fold(pattern)) }));
+  return paths.length === 0 ? null : ({ display }) => judgePath(display, paths, fold) !== PASS;
+}
+
 function judgePath(
   resource: string,
   paths: readonly { pattern: string; glob: Glob }[],

@@ -61,6 +61,7 @@ export class Command {
   #ran = false;
   #mounted = false;
   #killed = false;
+  #looking = false;
   #problem: Fault | null = null;
   #said = '';
   #onEnded: () => void = () => undefined;
@@ -187,12 +188,17 @@ export class Command {
   /** Stops a command that fills the disk: neither a quota nor the kernel would. */
   async #watch(): Promise<void> {
     const { layer } = this.#parts;
+    // One look at a time: a tree that takes longer than the interval would otherwise keep ever more of them busy.
+    if (this.#looking) return;
+    this.#looking = true;
     try {
       const [bytes, freeBytes] = await Promise.all([layer.bytes(), layer.freeBytes()]);
       if (layer.fits(bytes) && freeBytes > LIMITS.processDiskReserveBytes) return;
     } catch (error) {
       if (this.#exitCode !== null) return;
       this.#problem ??= asFault(error);
+    } finally {
+      this.#looking = false;
     }
     this.#problem ??= tooMuch('it was stopped, and of what it wrote nothing was kept');
     this.kill();

@@ -124,8 +124,15 @@ const RLIMITS: Readonly<Record<string, number>> = {
   fsize: LIMITS.processFileBytesMax,
 };
 
+/** An entry of the workspace that the command sees as an empty directory, or as a file that cannot be opened. */
+export interface HiddenPath {
+  readonly path: string;
+  readonly isDirectory: boolean;
+}
+
 export interface SandboxSpec {
   readonly workspace: string;
+  readonly hidden: readonly HiddenPath[];
   readonly network: boolean;
   /** Of the system directories: what it links to, or null for a directory of its own. Missing ones are not in it. */
   readonly systemDirs: ReadonlyMap<string, string | null>;
@@ -158,7 +165,7 @@ export function commandLine(tools: SandboxTools, paths: ViewPaths, spec: Sandbox
 }
 
 export function sandboxArguments(spec: SandboxSpec): string[] {
-  const { workspace } = spec;
+  const { workspace, hidden } = spec;
   const readOnly = (...paths: readonly string[]) => paths.flatMap((path) => ['--remount-ro', path]);
   const tmpfs = (path: string) => ['--size', String(LIMITS.processTmpBytesMax), '--tmpfs', path];
   const system = [...spec.systemDirs].flatMap(([path, target]) =>
@@ -175,6 +182,11 @@ export function sandboxArguments(spec: SandboxSpec): string[] {
     ...['--proc', '/proc', ...readOnly('/proc')],
     ...['--dev', '/dev', ...tmpfs('/dev/shm'), ...readOnly('/dev')],
     ...tmpfs('/tmp'),
-    ...['--bind', workspace, workspace, '--chdir', workspace, ...readOnly('/')],
+    ...['--bind', workspace, workspace],
+    // A device on a mount without devices: it cannot be opened, and neither replaced nor removed while it is mounted over.
+    ...hidden.flatMap(({ path, isDirectory }) =>
+      isDirectory ? ['--tmpfs', path, ...readOnly(path)] : ['--ro-bind', '/dev/null', path],
+    ),
+    ...['--chdir', workspace, ...readOnly('/')],
   ];
 }

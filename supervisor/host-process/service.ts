@@ -5,12 +5,14 @@ import { LIMITS } from '../../abi/limits.js';
 import type { Actor } from '../../bus/message.js';
 import { Command, type CommandEnd, type CommandLayerPort } from './command.js';
 import { HeadAndTail, RingBuffer } from './output.js';
-import { type Argv, commandLine, MADE_DIRS, type SandboxTools, SYSTEM_DIRS } from './sandbox.js';
+import { type Argv, commandLine, type HiddenPath, MADE_DIRS, type SandboxTools, SYSTEM_DIRS } from './sandbox.js';
 
 /** Where one command runs. */
 export interface CommandPlace {
   /** The real directory, without links in its path. */
   readonly workspace: string;
+  /** What is in it and not for commands. */
+  readonly hidden: readonly HiddenPath[];
   /** The session's upper layer. */
   readonly below: string;
   /** Held handles on both; the paths must lead there. */
@@ -252,12 +254,13 @@ export class HostProcesses {
     stdout: Sink,
     stderr: Sink,
   ): Promise<Command> {
-    const { workspace, below, layer, lowerFd, belowFd } = place;
+    const { workspace, hidden, below, layer, lowerFd, belowFd } = place;
     try {
       if (!instance.open || cancel.aborted) throw new Fault('cancelled', 'the capsule is being stopped');
       checkWorkspace(workspace, this.#parts.home);
       const spec = {
         workspace,
+        hidden,
         network: this.mayUseNetwork(capsule),
         systemDirs: this.#systemDirs,
         uid: process.getuid?.() ?? 0,

@@ -51,7 +51,11 @@ export function normalAddress(text: string): string | null {
   return ipaddr.process(text).toString();
 }
 
+/** Looks public and is the host of the virtual machine: Azure's wire server hands out the machine's settings there. */
+const HOST_SERVICES: ReadonlySet<string> = new Set(['168.63.129.16']);
+
 function judgeIPv4(address: ipaddr.IPv4): AddressKind {
+  if (HOST_SERVICES.has(address.toString())) return 'forbidden';
   const range = address.range();
   if (range === 'unicast') return 'public';
   return LOCAL_RANGES.has(range) ? 'local' : 'forbidden';

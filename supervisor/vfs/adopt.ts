@@ -1,9 +1,10 @@
+import type { PathRule } from './find-paths.js';
 import { type HandleScope, withHandles } from './handle-scope.js';
 import type { EntryKind, HeldEntry } from './held-dir.js';
 import { walkPlain } from './layer-walk.js';
 import { NEW_DIR_MODE_MASK, permissionsOf } from './layered-mount.js';
 import type { Overlay } from './overlay.js';
-import { PATH_SEGMENTS_MAX } from './path.js';
+import { guestPathOf, PATH_SEGMENTS_MAX } from './path.js';
 import { namesAt, type Spot, shownAt, spotAt } from './spot.js';
 
 /** What one command left behind, and what it saw while it ran. */
@@ -17,6 +18,8 @@ export interface AdoptSource {
   readonly merged: HeldEntry | null;
   /** Change time, in nanoseconds, from which on an entry is newer than the command's start. */
   readonly sinceNs: bigint;
+  /** Paths that no command may change; null for none. */
+  readonly denied: PathRule | null;
 }
 
 export interface Adopted {
@@ -65,7 +68,7 @@ class Adoption {
     });
     for (const row of rows.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const segments = [...at, row.name];
-      if (segments.length > PATH_SEGMENTS_MAX) {
+      if (segments.length > PATH_SEGMENTS_MAX || this.#isDenied(segments)) {
         this.#skip(segments);
         continue;
       }
@@ -140,6 +143,10 @@ class Adoption {
 
   /** Removes what the view shows, with all that is in it. False when something newer is in there, which stays. */
   async #remove(segments: readonly string[]): Promise<boolean> {
+    if (this.#isDenied(segments)) {
+      this.#skip(segments);
+      return false;
+    }
     const names = await withHandles((scope) => namesAt(scope, this.#overlay, segments));
     let empty = true;
     for (const name of names) empty = (await this.#remove([...segments, name])) && empty;
@@ -160,6 +167,10 @@ class Adoption {
       this.kept += 1;
       return true;
     });
+  }
+
+  #isDenied(segments: readonly string[]): boolean {
+    return this.#source.denied?.(guestPathOf('cwd', segments)) === true;
   }
 
   /** Directories are changed by whatever happens in them, and whiteouts share one inode: neither time says anything. */

@@ -3,7 +3,9 @@ import { chmod, mkdir, open, readdir, rmdir, stat, statfs } from 'node:fs/promis
 import { join } from 'node:path';
 import { Fault } from '../../abi/errno.js';
 import { type Adopted, adoptLayer } from './adopt.js';
+import { RECORDS_MAX } from './base-records.js';
 import { errnoOf } from './errno-fault.js';
+import type { PathRule } from './find-paths.js';
 import { withHandles } from './handle-scope.js';
 import { type HeldEntry, openRoot } from './held-dir.js';
 import type { Overlay } from './overlay.js';
@@ -28,19 +30,21 @@ export class CommandLayer {
   /** Holds `upper`, `work`, and the mount points `lower` and `below`. */
   readonly dir: string;
   readonly #overlay: Overlay;
+  readonly #denied: PathRule | null;
 
-  private constructor(dir: string, overlay: Overlay) {
+  private constructor(dir: string, overlay: Overlay, denied: PathRule | null) {
     this.dir = dir;
     this.#overlay = overlay;
+    this.#denied = denied;
   }
 
-  static async make(stateDir: string, overlay: Overlay): Promise<CommandLayer> {
+  static async make(stateDir: string, overlay: Overlay, denied: PathRule | null = null): Promise<CommandLayer> {
     const dir = join(stateDir, COMMANDS_DIR, randomBytes(8).toString('hex'));
     for (const name of ['upper', 'work', 'lower', 'below'])
       await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
     // The kernel shows the topmost root's mode as that of the whole.
     await chmod(join(dir, 'upper'), (Number(overlay.lower.stat.mode) & 0o777 & ~0o022) | 0o700);
-    return new CommandLayer(dir, overlay);
+    return new CommandLayer(dir, overlay, denied);
   }
 
   /** Whatever changes from now on has a change time that is not before the marker's. To be called before the mount. */
@@ -61,7 +65,7 @@ export class CommandLayer {
   async bytes(): Promise<number> {
     const root = await openRoot(join(this.dir, 'upper'), 'command');
     try {
-      return await measureTree(root, 0);
+      return await measureTree(root, 0, { entries: 0 });
     } finally {
       root.close();
     }
@@ -80,7 +84,7 @@ export class CommandLayer {
     try {
       const merged = mergedPath === null ? null : await openRoot(mergedPath, 'command');
       try {
-        return await adoptLayer(this.#overlay, { layer, merged, sinceNs });
+        return await adoptLayer(this.#overlay, { layer, merged, sinceNs, denied: this.#denied });
       } finally {
         merged?.close();
       }
@@ -95,10 +99,10 @@ export class CommandLayer {
   }
 
   /** Takes over what commands wrote that a killed supervisor left running. They are dead: they die with it. */
-  static async recover(stateDir: string, overlay: Overlay): Promise<void> {
+  static async recover(stateDir: string, overlay: Overlay, denied: PathRule | null = null): Promise<void> {
     const parent = join(stateDir, COMMANDS_DIR);
     for (const name of await namesIn(parent)) {
-      const layer = new CommandLayer(join(parent, name), overlay);
+      const layer = new CommandLayer(join(parent, name), overlay, denied);
       try {
         if ((await namesIn(layer.dir)).includes(MARKER)) await layer.adopt(null);
       } catch (error) {
@@ -111,19 +115,22 @@ export class CommandLayer {
 }
 
 /** While the command runs: what vanishes is nothing, what cannot be looked into or lies too deep is too much. */
-async function measureTree(directory: HeldEntry, depth: number): Promise<number> {
+async function measureTree(directory: HeldEntry, depth: number, seen: { entries: number }): Promise<number> {
   let bytes = 0;
   try {
     // Whoever locks a directory against itself would hide what it holds.
     if (!isOpen(directory)) await directory.setMode((Number(directory.stat.mode) & 0o777) | OWNER_ALL);
-    for (const row of await directory.list()) {
+    for await (const row of directory.names()) {
       bytes += ENTRY_BYTES;
-      if (row.kind !== 'file' && row.kind !== 'directory') continue;
+      seen.entries += 1;
+      // More than a session may change: it could not be kept, and looking at it would go on and on.
+      if (seen.entries > RECORDS_MAX) return Number.POSITIVE_INFINITY;
+      if (!row.isFile && !row.isDirectory) continue;
       bytes += await withHandles(async (scope) => {
         const entry = scope.own(await directory.lookup(row.name));
         if (entry?.kind === 'file') return Number(entry.stat.blocks) * BLOCK_BYTES;
         if (entry?.kind !== 'directory') return 0;
-        return depth < PATH_SEGMENTS_MAX ? measureTree(entry, depth + 1) : Number.POSITIVE_INFINITY;
+        return depth < PATH_SEGMENTS_MAX ? measureTree(entry, depth + 1, seen) : Number.POSITIVE_INFINITY;
       });
     }
   } catch (error) {

@@ -31,6 +31,9 @@ export const DIRECTORY_ENTRIES_MAX = 100_000;
 
 export type EntryKind = 'file' | 'directory' | 'symlink' | 'whiteout' | 'special';
 
+/** Bytes where a program that is not ours gave the name: it may be no UTF-8, and as text it would name nothing. */
+export type EntryName = string | Buffer;
+
 let heldCount = 0;
 
 /** Handles open now, for tests: it is back at its start when an operation has ended, however it ended. */
@@ -66,7 +69,7 @@ export class HeldEntry {
     heldCount += 1;
   }
 
-  static async open(path: string, flags: number): Promise<HeldEntry> {
+  static async open(path: EntryName, flags: number): Promise<HeldEntry> {
     const fd = await openFd(path, O_PATH | flags);
     try {
       return new HeldEntry(fd, await fstat(fd, { bigint: true }));
@@ -96,15 +99,18 @@ export class HeldEntry {
   }
 
   /** The last guard before a name reaches the system: one component, and not a way up. */
-  #child(name: string): string {
-    if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
+  #child(name: EntryName): EntryName {
+    // As latin1 every byte is one character, so nothing that the kernel would see is hidden from the check.
+    const text = typeof name === 'string' ? name : name.toString('latin1');
+    if (text === '' || text === '.' || text === '..' || text.includes('/') || text.includes('\0')) {
       throw new Fault('internal', 'a name that is no single component reached the file system');
     }
-    return `/proc/self/fd/${this.fd}/${name}`;
+    const parent = `/proc/self/fd/${this.fd}/`;
+    return typeof name === 'string' ? parent + name : Buffer.concat([Buffer.from(parent), name]);
   }
 
   /** Takes hold of an entry without following it; null when there is none. */
-  async lookup(name: string): Promise<HeldEntry | null> {
+  async lookup(name: EntryName): Promise<HeldEntry | null> {
     try {
       return await HeldEntry.open(this.#child(name), O_NOFOLLOW);
     } catch (error) {
@@ -138,6 +144,16 @@ export class HeldEntry {
     return rows;
   }
 
+  /** Every entry's name as bytes, and whether it is a directory, one at a time: a hostile directory has as many as it likes. */
+  async *names(): AsyncGenerator<{ name: Buffer; isDirectory: boolean; isFile: boolean }, void, void> {
+    // The types know only text here; with this encoding Node gives bytes.
+    const encoding = 'buffer' as BufferEncoding;
+    for await (const row of await opendir(`/proc/self/fd/${this.fd}`, { encoding, bufferSize: 256 })) {
+      const name = row.name as unknown as Buffer;
+      yield { name, isDirectory: row.isDirectory(), isFile: row.isFile() };
+    }
+  }
+
   async #kindAt(name: string): Promise<EntryKind> {
     const entry = await this.lookup(name);
     entry?.close();
@@ -156,6 +172,16 @@ export class HeldEntry {
     return openFile(`/proc/self/fd/${this.fd}`, flags);
   }
 
+  /** Gives back disk that the held file reserved beyond its end (fallocate(2), FALLOC_FL_KEEP_SIZE). Nobody else may have it open. */
+  async trim(): Promise<void> {
+    const file = await openFile(`/proc/self/fd/${this.fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+    try {
+      await file.truncate(Number((await file.stat({ bigint: true })).size));
+    } finally {
+      await file.close();
+    }
+  }
+
   /** Creates a file that was not there; the caller closes it. */
   async createFile(name: string, mode: number): Promise<FileHandle> {
     return openFile(this.#child(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
@@ -165,16 +191,16 @@ export class HeldEntry {
     await mkdir(this.#child(name), { mode });
   }
 
-  async removeFile(name: string): Promise<void> {
+  async removeFile(name: EntryName): Promise<void> {
     await unlink(this.#child(name));
   }
 
-  async removeDir(name: string): Promise<void> {
+  async removeDir(name: EntryName): Promise<void> {
     await rmdir(this.#child(name));
   }
 
   /** rename(2): atomic, follows no link in either last name, and replaces what `toName` was. */
-  async moveTo(name: string, toDir: HeldEntry, toName: string): Promise<void> {
+  async moveTo(name: EntryName, toDir: HeldEntry, toName: string): Promise<void> {
     await rename(this.#child(name), toDir.#child(toName));
   }
 

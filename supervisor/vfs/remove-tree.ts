@@ -1,6 +1,5 @@
-import { opendir } from 'node:fs/promises';
 import { withHandles } from './handle-scope.js';
-import { type HeldEntry, openRoot } from './held-dir.js';
+import { type EntryName, type HeldEntry, openRoot } from './held-dir.js';
 
 const OWNER_ALL = 0o700;
 
@@ -25,9 +24,9 @@ export async function emptyDirectory(hostPath: string): Promise<void> {
 /** False when there was nothing left. */
 async function removeOnce(root: HeldEntry, fresh: () => string): Promise<boolean> {
   let some = false;
-  for await (const row of await opendir(`/proc/self/fd/${root.fd}`)) {
+  for await (const row of root.names()) {
     some = true;
-    if (!row.isDirectory()) await root.removeFile(row.name);
+    if (!row.isDirectory) await root.removeFile(row.name);
     else await withHandles(async (scope) => dissolve(scope.own(await root.lookup(row.name)), root, row.name, fresh));
   }
   return some;
@@ -36,13 +35,15 @@ async function removeOnce(root: HeldEntry, fresh: () => string): Promise<boolean
 async function dissolve(
   directory: HeldEntry | null,
   root: HeldEntry,
-  name: string,
+  name: EntryName,
   fresh: () => string,
 ): Promise<void> {
   if (directory === null) return;
   await directory.setMode(OWNER_ALL);
-  for await (const row of await opendir(`/proc/self/fd/${directory.fd}`)) {
-    if (!row.isDirectory()) {
+  let some = false;
+  for await (const row of directory.names()) {
+    some = true;
+    if (!row.isDirectory) {
       await directory.removeFile(row.name);
       continue;
     }
@@ -52,6 +53,6 @@ async function dissolve(
       await directory.moveTo(row.name, root, fresh());
     });
   }
-  // A directory that was filled while it was read is not empty yet; the next round has it again.
-  await directory.list().then((rows) => (rows.length === 0 ? root.removeDir(name) : undefined));
+  // Only one that was seen empty is: entries that appear while it is read may be missed. The next round has it again.
+  if (!some) await root.removeDir(name);
 }

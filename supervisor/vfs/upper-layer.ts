@@ -13,6 +13,10 @@ import type { Whiteouts } from './whiteout.js';
 /** Entries of ours in the work directory. The kernel keeps its own ones there while the overlay is mounted. */
 const WORK_PREFIX = 'astrid-';
 
+/** The unit of st_blocks (stat(2)). */
+const BLOCK_BYTES = 512n;
+const SLACK_BYTES = 8192n;
+
 /** A directory that surely is in the upper layer, and its counterpart below, if there is one. */
 export interface UpperDir {
   readonly upper: HeldEntry;
@@ -109,6 +113,10 @@ export class UpperLayer {
     const { directory, name, old, from, wanted } = taken;
     const bytes = wanted.kind === 'file' ? Number(wanted.stat.size) : 0;
     await this.#charged(bytes + (old === null ? ENTRY_BYTES : 0), async () => {
+      if (holdsMore(wanted)) {
+        await wanted.setMode(0o600);
+        await wanted.trim();
+      }
       if (wanted.kind === 'file') await wanted.setMode((permissionsOf(wanted) & NEW_DIR_MODE_MASK) | 0o400);
       await from.moveTo(name, directory, name);
     });
@@ -253,6 +261,11 @@ export class UpperLayer {
     this.#made += 1;
     return `${WORK_PREFIX}${this.#made}`;
   }
+}
+
+/** Whether a file takes much more disk than its size says, which is what it counts: blocks, and a part for what describes them. */
+function holdsMore({ kind, stat }: HeldEntry): boolean {
+  return kind === 'file' && stat.blocks * BLOCK_BYTES > stat.size + stat.size / 64n + SLACK_BYTES;
 }
 
 /** Removes a directory that holds no directories. Returns how many entries it had. */

@@ -68,7 +68,15 @@ test('a zone, and text that is no address, is no URL or refused', async (t) => {
 test('metadata services and other special addresses, with any grant, stay closed', async (t) => {
   const service = makeService(t, { local: ['metadata.example:80'], resolve: async () => ['169.254.169.254'] });
   t.equal(await codeOf(service.request(ask('http://metadata.example/'), caller())), 'policy_denied');
-  for (const host of ['169.254.169.254', '[::ffff:a9fe:a9fe]', '[64:ff9b::a9fe:a9fe]', '[fe80::1]', '[fec0::1]']) {
+  for (const host of [
+    '169.254.169.254',
+    '[::ffff:a9fe:a9fe]',
+    '[64:ff9b::a9fe:a9fe]',
+    '[fe80::1]',
+    '[fec0::1]',
+    '168.63.129.16',
+    '[::ffff:a83f:8110]',
+  ]) {
     t.equal(await codeOf(service.request(ask(`http://${host}/`), caller())), 'policy_denied', host);
   }
   for (const host of [

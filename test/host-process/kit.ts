@@ -8,6 +8,7 @@ import { openHome } from '../../supervisor/home.js';
 import { type Caller, HostProcesses, type HostProcessParts } from '../../supervisor/host-process/service.js';
 import { Sessions } from '../../supervisor/sessions.js';
 import { quoteCommand } from '../../supervisor/syscalls/command.js';
+import type { PathRule } from '../../supervisor/vfs/find-paths.js';
 import { hostTools } from '../kit/worker-bench.js';
 import { plant, type Tree } from '../vfs/session-fixture.js';
 
@@ -46,7 +47,12 @@ export function callerOf(more: Partial<Caller> = {}): Caller {
 export const request = (...argv: string[]) => ({ argv, line: quoteCommand(argv) });
 
 /** Real files of a real home, and the service over them. Everything is gone after the test, which fails if something is not. */
-export async function makeBench(t: Test, tree: Tree = {}, more: Partial<HostProcessParts> = {}): Promise<Bench> {
+export async function makeBench(
+  t: Test,
+  tree: Tree = {},
+  more: Partial<HostProcessParts> = {},
+  denied: PathRule | null = null,
+): Promise<Bench> {
   const root = mkdtempSync(join(tmpdir(), 'astrid-hp-'));
   const workspace = join(root, 'work');
   mkdirSync(workspace, { mode: 0o755 });
@@ -54,7 +60,7 @@ export async function makeBench(t: Test, tree: Tree = {}, more: Partial<HostProc
   const home = await openHome(join(root, 'home'));
   const sessions = new Sessions({ put: async () => undefined, all: () => [] });
   await sessions.open({ id: SESSION, workspace, mode: undefined, defaultMode: 'guided', principal: 'default', now: 1 });
-  const files = new KernelFiles(home, sessions);
+  const files = new KernelFiles(home, sessions, denied);
   const logs: string[] = [];
   const processes = new HostProcesses({
     home: home.root,
