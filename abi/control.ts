@@ -95,6 +95,8 @@ export const CONTROL_METHODS = {
     params: z.strictObject({ capsule: target, key: z.string().max(4096), value: z.string().optional() }),
     stream: false,
   },
+  /** Slash commands that running capsules declare. Answers `CommandRow[]`, by name. */
+  'commands.list': { params: none, stream: false },
   'overlay.diff': { params: z.strictObject({ session, paths: z.array(z.string()).optional() }), stream: false },
   'overlay.commit': { params: z.strictObject({ session, paths: z.array(z.string()).optional() }), stream: false },
   'overlay.rollback': { params: z.strictObject({ session, paths: z.array(z.string()).optional() }), stream: false },
@@ -217,6 +219,14 @@ export interface EnvValueRow {
   readonly choices: readonly string[];
   readonly value: string | null;
   readonly source: 'value' | 'default' | 'unset';
+}
+
+/** One `[[command]]` of a capsule that runs. Both texts are the author's: strip before printing. */
+export interface CommandRow {
+  /** Without its slash. */
+  readonly name: string;
+  readonly description: string | null;
+  readonly capsule: string;
 }
 
 export interface LogRow {

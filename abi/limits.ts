@@ -11,6 +11,8 @@ export const LIMITS = {
   controlFrameBytesMax: 50 * MIB,
   auditFrameBytesMax: 2 * MIB,
   moduleBytesMax: 32 * MIB,
+  // kept until its first start, so that it is hashed once
+  recentHashBytesMax: 4 * MIB,
   // arguments of host calls (ABI reference 1.6)
   payloadBytesMax: 10 * MIB,
   pathBytesMax: 4096,

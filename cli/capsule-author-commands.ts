@@ -42,4 +42,25 @@ export const CAPSULE_AUTHOR_COMMANDS: readonly CommandRow[] = [
     positionals: { dir: DIR },
     load: async () => (await import('./author/commands/check.js')).runCapsuleCheck,
   },
+  {
+    syntax: 'build [dir]',
+    summary: 'one module, the same bytes for the same source; as astrid build',
+    options: {
+      out: {
+        type: 'string',
+        alias: 'o',
+        requiresArg: true,
+        describe: 'where the result goes [dist beside the capsule]',
+      },
+    },
+    positionals: { dir: DIR },
+    load: async () => (await import('./commands/build.js')).runBuild,
+  },
+  {
+    syntax: 'pack [dir]',
+    summary: 'one .capsule file to give away; builds what is not built; the same input gives the same bytes',
+    options: { out: { type: 'string', alias: 'o', requiresArg: true, describe: 'the file [NAME-VERSION.capsule]' } },
+    positionals: { dir: DIR },
+    load: async () => (await import('./capsule/pack-command.js')).runCapsulePack,
+  },
 ];

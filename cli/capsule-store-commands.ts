@@ -65,11 +65,4 @@ export const CAPSULE_STORE_COMMANDS: readonly CommandRow[] = [
     options: { yes: { type: 'boolean', describe: 'remove them' } },
     load: async () => (await import('./capsule/list-commands.js')).runCapsuleGc,
   },
-  {
-    syntax: 'pack <dir>',
-    summary: 'make a .capsule file of a built capsule; the same input gives the same bytes',
-    options: { out: { type: 'string', alias: 'o', requiresArg: true, describe: 'the file [NAME-VERSION.capsule]' } },
-    positionals: { dir: { type: 'string', describe: 'directory with Capsule.toml and the module it names' } },
-    load: async () => (await import('./capsule/pack-command.js')).runCapsulePack,
-  },
 ];

@@ -71,6 +71,19 @@ export function explainMisuse(message: string | null, argv: readonly string[]): 
   return message ?? 'wrong use';
 }
 
+/** The help that lists what could have been meant: that of the command whose name begins the line. */
+function helpLineFor(argv: readonly string[]): string {
+  const words: string[] = [];
+  let rows: readonly CommandRow[] | undefined = COMMAND_TABLE;
+  for (const word of argv) {
+    const row: CommandRow | undefined = rows?.find((one) => nameOf(one) === word);
+    if (row === undefined) break;
+    words.push(word);
+    rows = row.children;
+  }
+  return ['astrid', ...words, '--help'].join(' ');
+}
+
 function makeParser(argv: readonly string[], version: string, chosen: Chosen): Argv {
   const parser = yargs()
     .scriptName('astrid')
@@ -94,7 +107,7 @@ function makeParser(argv: readonly string[], version: string, chosen: Chosen): A
       // An error of the parser's own (a value that is missing) is a wrong call; any other is what a command failed with.
       if (error !== undefined && error.name !== 'YError') throw error;
       const text = explainMisuse(message ?? error?.message ?? null, argv);
-      throw new Fault('invalid_argument', `${text}; see: astrid --help`);
+      throw new Fault('invalid_argument', `${text}; see: ${helpLineFor(argv)}`);
     });
   addCommands(parser, COMMAND_TABLE, chosen);
   return parser;

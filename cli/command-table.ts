@@ -166,7 +166,7 @@ const SYSTEM_COMMANDS: readonly CommandRow[] = [
   {
     syntax: 'capsule',
     summary: 'capsules: make, test, install, set up, look at, remove',
-    children: [...CAPSULE_STORE_COMMANDS, ...CAPSULE_CONFIG_COMMANDS, ...CAPSULE_AUTHOR_COMMANDS],
+    children: [...CAPSULE_AUTHOR_COMMANDS, ...CAPSULE_STORE_COMMANDS, ...CAPSULE_CONFIG_COMMANDS],
   },
   { syntax: 'approvals', summary: 'what waits for an answer', children: APPROVAL_COMMANDS },
   { syntax: 'audit', summary: 'the log that proves what ran', children: AUDIT_COMMANDS },

@@ -3,13 +3,14 @@ import type {
   ApprovalMode,
   ApprovalRow,
   BusEventRow,
+  CommandRow,
   ElicitRow,
   SessionRow,
 } from '../abi/control.js';
 import { asFault, EXIT, Fault } from '../abi/errno.js';
 import type { ControlClient } from './client.js';
 import type { EventStream } from './event-stream.js';
-import { readRecord } from './results.js';
+import { readRecord, readRows } from './results.js';
 import { readTurnEvents, TURN_PATTERNS, type TurnEvent, type TurnOutcome } from './turn-events.js';
 
 export type ConversationEvent =
@@ -100,13 +101,27 @@ export class Conversation {
 
   /** Sends a prompt and waits for the end of its turn. Faults: what publishing says, `connection_closed`. */
   async runTurn(text: string): Promise<TurnOutcome> {
+    return this.#converse(() => this.#publish(text));
+  }
+
+  /** Sends a slash command to the capsule that has it, which answers as the agent does. Faults as `runTurn`. */
+  async runCommand(line: string): Promise<TurnOutcome> {
+    return this.#converse(() => this.#publish(line, { topic: 'cli.v1.command.execute' }));
+  }
+
+  /** Slash commands that capsules have here. */
+  async listCommands(): Promise<readonly CommandRow[]> {
+    return readRows<CommandRow>(await this.client.request('commands.list', {}), 'commands.list');
+  }
+
+  async #converse(send: () => Promise<void>): Promise<TurnOutcome> {
     if (this.#turn !== null) throw new Fault('internal', 'a turn is running already');
     const ended = new Promise<TurnOutcome>((resolve, reject) => {
       this.#turn = { outcome: 'ok', resolve, reject };
     });
     try {
       // Together: the turn may end, or the connection break, before the publish is answered.
-      const [outcome] = await Promise.all([ended, this.#publish(text)]);
+      const [outcome] = await Promise.all([ended, send()]);
       return outcome;
     } finally {
       this.#turn = null;
@@ -115,7 +130,7 @@ export class Conversation {
 
   /** Asks the agent to stop. The turn still ends with its own final response. */
   async cancelTurn(): Promise<void> {
-    await this.#publish('', { action: 'cancel_turn' });
+    await this.#publish('', { context: { action: 'cancel_turn' } });
   }
 
   /** Which turn runs, to tell a later one from it. */
@@ -152,11 +167,14 @@ export class Conversation {
     this.client.close();
   }
 
-  async #publish(text: string, context?: { readonly action: string }): Promise<void> {
+  async #publish(
+    text: string,
+    { topic = 'user.v1.prompt', context }: { topic?: string; context?: { readonly action: string } } = {},
+  ): Promise<void> {
     const session = this.session.id;
     await this.client.request('bus.publish', {
       session,
-      topic: 'user.v1.prompt',
+      topic,
       payload: { type: 'user_input', text, session_id: session, ...(context === undefined ? {} : { context }) },
     });
   }

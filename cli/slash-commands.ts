@@ -2,8 +2,12 @@ import { commitOverlay, readDiff, rollbackOverlay } from './commands/overlay.js'
 import { printProcesses } from './commands/ps.js';
 import type { Conversation } from './conversation.js';
 import { MODE_MEANINGS, readMode } from './modes.js';
+import type { TurnOutcome } from './turn-events.js';
 import { printCommit, printDiff, printRollback } from './view/diff-view.js';
+import { sanitizeLine } from './view/sanitize.js';
 import { paint, type Terminal } from './view/terminal.js';
+
+const USAGE_COLUMNS = 20;
 
 export interface SlashScope {
   readonly terminal: Terminal;
@@ -34,7 +38,7 @@ async function showMode({ terminal, conversation }: SlashScope, words: readonly 
 }
 
 const COMMANDS: Readonly<Record<string, SlashRow>> = {
-  help: { usage: '/help', summary: 'this list', run: async ({ terminal }) => printHelp(terminal) },
+  help: { usage: '/help', summary: 'this list', run: printHelp },
   diff: {
     usage: '/diff [paths]',
     summary: 'what the overlay changed',
@@ -81,22 +85,48 @@ const COMMANDS: Readonly<Record<string, SlashRow>> = {
   quit: { usage: '/quit', summary: 'leave; the session stays', run: async () => 'quit' },
 };
 
-function printHelp(terminal: Terminal): SlashResult {
-  for (const row of Object.values(COMMANDS)) terminal.line(paint('bold', row.usage.padEnd(20)), row.summary);
+async function printHelp({ terminal, conversation }: SlashScope): Promise<SlashResult> {
+  for (const row of Object.values(COMMANDS)) terminal.line(paint('bold', row.usage.padEnd(USAGE_COLUMNS)), row.summary);
+  const theirs = (await conversation.listCommands()).filter(({ name }) => !Object.hasOwn(COMMANDS, name));
+  if (theirs.length > 0) terminal.line(paint('dim', 'of capsules:'));
+  for (const { name, description, capsule } of theirs) {
+    const words = description === null ? `of ${capsule}` : `${description} (${capsule})`;
+    terminal.line(paint('bold', sanitizeLine(`/${name}`).padEnd(USAGE_COLUMNS)), sanitizeLine(words));
+  }
   terminal.line(paint('dim', 'Ctrl-C cancels the turn, twice leaves; Ctrl-D leaves.'));
   return 'done';
 }
 
-/** True for what `runSlash` takes: a slash and a letter first. A path that begins with a slash is one too. */
-export function isSlash(text: string): boolean {
-  return /^\/[a-z]+(?:\s|$)/.test(text);
+/** The name behind the slash; null for text that is no command. A path with more than one segment is none. */
+function commandName(text: string): string | null {
+  return /^\/([A-Za-z][\w:.-]{0,127})(?:\s|$)/.exec(text)?.[1] ?? null;
 }
 
-/** Runs one slash command; an unknown one is told, not sent to the agent. Faults of the supervisor are thrown. */
+/** True for what `runSlash` takes. */
+export function isSlash(text: string): boolean {
+  return commandName(text) !== null;
+}
+
+/** True for a slash command that a capsule has, and the chat itself has not. */
+export async function isCapsuleCommand(conversation: Conversation, text: string): Promise<boolean> {
+  const name = commandName(text);
+  if (name === null || Object.hasOwn(COMMANDS, name)) return false;
+  return (await conversation.listCommands()).some((row) => row.name === name);
+}
+
+/** What somebody said who has no screen: a command of a capsule goes to it, anything else to the agent. */
+export async function runLine(conversation: Conversation, text: string): Promise<TurnOutcome> {
+  const isTheirs = await isCapsuleCommand(conversation, text);
+  return isTheirs ? conversation.runCommand(text) : conversation.runTurn(text);
+}
+
+/** Runs one slash command, the chat's own or a capsule's; an unknown one is told, not sent to the agent. Faults are thrown. */
 export async function runSlash(scope: SlashScope, text: string): Promise<SlashResult> {
-  const [name = '', ...words] = text.slice(1).trim().split(/\s+/);
+  const name = commandName(text) ?? '';
+  const words = text.trim().split(/\s+/).slice(1);
   const row = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (row !== undefined) return row.run(scope, words);
-  scope.terminal.line(paint('yellow', `no command /${name}; /help lists them`));
+  if (await isCapsuleCommand(scope.conversation, text)) await scope.conversation.runCommand(text.trim());
+  else scope.terminal.line(paint('yellow', `no command /${name}; /help lists them`));
   return 'done';
 }

@@ -1,4 +1,4 @@
-import type { SessionRow } from '../abi/control.js';
+import type { CommandRow, SessionRow } from '../abi/control.js';
 import type { BootAuditCheck } from './audit-check.js';
 import type { BootOptions, Ground } from './boot.js';
 import type { BootSteps } from './boot-steps.js';
@@ -53,6 +53,7 @@ export function makeFace(parts: FaceParts): KernelFace {
       boot: parts.steps.taken,
     }),
     requestStop: options.requestStop,
+    commands: () => listCommands(table),
     recordOperator: async (action, resource, client, session) => {
       const more = { layer: 'operator', session: session ?? null } as const;
       await audit.append(kernelEvent(action, resource, 'accepted', client, more));
@@ -74,4 +75,14 @@ export function makeFace(parts: FaceParts): KernelFace {
     files,
     audit,
   };
+}
+
+function listCommands(table: ProcessTable): CommandRow[] {
+  const rows = table
+    .all()
+    .flatMap(({ name: capsule, spec }) =>
+      spec.manifest.commands.map(({ name, description }) => ({ name, description, capsule })),
+    );
+  const keyOf = ({ name, capsule }: CommandRow) => `${name}\0${capsule}`;
+  return rows.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 }

@@ -2,7 +2,15 @@ import { type LlmRequest, type Message, textOf, toolCallsOf } from 'astrid/sdk/l
 import type { ToolResult } from 'astrid/sdk/payload';
 import type { Step } from './grammar.js';
 import { type Plan, planRequest } from './plan.js';
-import { describeResults, HELP_TEXT, missingToolText, type StepResult, unknownText, WHO_TEXT } from './words.js';
+import {
+  badJsonText,
+  describeResults,
+  HELP_TEXT,
+  missingToolText,
+  type StepResult,
+  unknownText,
+  WHO_TEXT,
+} from './words.js';
 
 /** What the "model" says next: words, or one tool call. */
 export type Decision =
@@ -34,6 +42,7 @@ const say = (text: string): Decision => ({ kind: 'text', text });
 
 function wordsFor(plan: Exclude<Plan, { kind: 'steps' }>): string {
   if (plan.kind === 'help') return HELP_TEXT;
+  if (plan.kind === 'bad_json') return badJsonText(plan.part);
   return plan.kind === 'who' ? WHO_TEXT : unknownText(plan.part);
 }
 

@@ -15,7 +15,8 @@ type Resolve = (token: string | undefined) => string;
 
 interface Rule {
   readonly pattern: RegExp;
-  build(groups: readonly (string | undefined)[], text: Resolve): Step;
+  /** Null when the sentence is not this one after all. */
+  build(groups: readonly (string | undefined)[], text: Resolve): Step | null;
 }
 
 const PATH = String.raw`(\x01\d+\x01|[^\s\x01]+)`;
@@ -86,8 +87,25 @@ const move: Rule['build'] = ([from, to], text) => ({
   label: `move ${text(from)} to ${text(to)}`,
 });
 
+/** Any tool by its name: a capsule that somebody just installed has no words of its own here. */
+const callByName: Rule['build'] = ([tool = '', mark], text) => {
+  const args = mark === undefined ? {} : readArguments(text(mark));
+  return args === null ? null : { tool, args, label: `use ${tool}` };
+};
+
+/** Null for a quotation that is no JSON object: a mark may hold either. */
+function readArguments(text: string): Step['args'] | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Step['args']) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** In order: the first pattern that fits wins, so the narrow ones stand before the wide ones. */
 export const RULES: readonly Rule[] = [
+  rule(String.raw`use(?: the)?(?: tool)? ([\w:-]{1,64})(?:(?: with)? (\x01\d+\x01))?`, callByName),
   rule('ls|dir|list', list),
   rule(
     '(?:list|ls|show(?: me)?|give me)(?: all)?(?: the| my)? (?:files|directory|folder|contents|entries)(?: (?:here|there|in the workspace|in this (?:directory|folder)))?',

@@ -1,10 +1,13 @@
 import { HELP, RULES, type Step, WHO } from './grammar.js';
+import { markTexts } from './quotes.js';
 
 /** What a person asked for, as far as rules can tell. */
 export type Plan =
   | { readonly kind: 'steps'; readonly steps: readonly Step[] }
   | { readonly kind: 'help' }
   | { readonly kind: 'who' }
+  /** A tool was called by name, and what follows it is not one JSON object. */
+  | { readonly kind: 'bad_json'; readonly part: string }
   /** `part` is the piece that no rule knows; then nothing of the request is done. */
   | { readonly kind: 'unknown'; readonly part: string };
 
@@ -12,7 +15,6 @@ export type Plan =
 const REQUEST_CHARS_MAX = 2000;
 const STEPS_MAX = 10;
 
-const QUOTED = /"([^"]*)"|“([^“”]*)”|`([^`]*)`|(?<=^|\s)'([^']*)'(?=$|[\s,.;!?])/g;
 const THEN = /\s*[,;]?\s+(?:and\s+)?then\s+|\s*;\s+/i;
 const POLITE =
   /^(?:(?:please|hey|hello|hi|ok|okay|now|first|and|can you|could you|would you|will you|i want you to|let's|let us)[\s,:]+)+/i;
@@ -20,16 +22,11 @@ const POLITE =
 const ENDING = /(?:(?<=[\p{L}\p{N}_)\x01])[.!?,]+|\s+(?:please|for me|now|thanks|thank you))+$/iu;
 
 export function planRequest(request: string): Plan {
-  const quotes: string[] = [];
-  const plain = request
-    .replaceAll('\x01', '')
-    .replace(QUOTED, (_whole, ...groups: (string | undefined)[]) => {
-      quotes.push(groups.slice(0, 4).find((group) => group !== undefined) ?? '');
-      return `\x01${quotes.length - 1}\x01`;
-    })
-    // One blank for any run of them: the patterns below would try every way to share a long one.
-    .replace(/\s+/g, ' ')
-    .trim();
+  const marked = markTexts(request, startsSentence);
+  if (marked.badJson !== null) return { kind: 'bad_json', part: marked.badJson };
+  const quotes = marked.taken;
+  // One blank for any run of them: the patterns below would try every way to share a long one.
+  const plain = marked.plain.replace(/\s+/g, ' ').trim();
   const resolve = (token: string | undefined): string => {
     const mark = /^\x01(\d+)\x01$/.exec(token ?? '');
     return mark === null ? restore(token ?? '', quotes) : (quotes[Number(mark[1])] ?? '');
@@ -55,9 +52,14 @@ export function planRequest(request: string): Plan {
 function matchSentence(sentence: string, resolve: (token: string | undefined) => string): Step | null {
   for (const rule of RULES) {
     const match = rule.pattern.exec(sentence);
-    if (match !== null) return rule.build(match.slice(1), resolve);
+    const step = match === null ? null : rule.build(match.slice(1), resolve);
+    if (step !== null) return step;
   }
   return null;
+}
+
+function startsSentence(before: string): boolean {
+  return (before.split(THEN).at(-1) ?? '').trimStart().replace(POLITE, '') === '';
 }
 
 function trimSentence(sentence: string): string {

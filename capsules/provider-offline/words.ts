@@ -21,6 +21,7 @@ const UNDERSTOOD = [
   'make directory DIR',
   'delete FILE',
   'move A to B',
+  'use TOOL {"name": "value"}: any tool by its name, with its arguments as JSON',
 ];
 
 export const HELP_TEXT = [
@@ -40,6 +41,11 @@ export function unknownText(part: string): string {
     '',
     ...UNDERSTOOD.map((line) => `  ${line}`),
   ].join('\n');
+}
+
+export function badJsonText(part: string): string {
+  const shown = part.length > 120 ? `${part.slice(0, 120)}…` : part;
+  return `I did nothing: in ${JSON.stringify(shown)} the name of the tool is not followed by one JSON object, such as {"name": "value"}.`;
 }
 
 export function missingToolText(step: Step): string {
@@ -62,6 +68,7 @@ export function describeResults(done: readonly StepResult[], rest: readonly Step
 }
 
 const CHANGING = new Set(['write_file', 'replace_in_file', 'create_directory', 'delete_file', 'move_file']);
+const OWN = new Set([...CHANGING, 'read_file', 'list_directory', 'grep_search']);
 
 function describeSuccess(step: Step, result: ToolResult): string {
   const content = unquote(result.content);
@@ -78,7 +85,8 @@ function describeSuccess(step: Step, result: ToolResult): string {
       if (content.startsWith('No line contains')) return content;
       return `Found:\n\n${indent(content)}`;
     default:
-      return `Done. ${content}.`;
+      if (CHANGING.has(step.tool)) return `Done. ${content}.`;
+      return content === '' ? `${step.tool} answered with nothing.` : `${step.tool} answered:\n\n${indent(content)}`;
   }
 }
 
@@ -98,7 +106,9 @@ function describeFailure(step: Step, result: ToolResult): string {
   if (refusal === undefined) return `I could not ${step.label}: ${content}`;
   // A move is a copy and a removal; when only the removal was refused, something did change.
   const partly = content.includes(' was copied to ');
-  const effect = partly ? ` It was done in part: ${words.join(': ')}.` : ' Nothing was changed.';
+  // What somebody else's tool did before it failed is not known here.
+  const nothing = OWN.has(step.tool) ? ' Nothing was changed.' : '';
+  const effect = partly ? ` It was done in part: ${words.join(': ')}.` : nothing;
   const queued = code === 'approval_queued' ? ' See `astrid approvals` to answer it, then ask me again.' : '';
   const reason = partly || code.startsWith('approval_') || words.length === 0 ? '' : ` (${words.join(': ')})`;
   return `I was asked to ${step.label}. ${refusal}${reason}.${effect}${queued}`;

@@ -6,6 +6,8 @@ import { paint, type Terminal } from '../view/terminal.js';
 const AROUND = 2;
 const PLACE = /^(?:.*?\s\()?([^\s:()][^:()]*):(\d+):(\d+)\b/;
 const FRAMES_MAX = 5;
+/** The frame of one line that a build's own message holds: dropped where a longer one stands in its place. */
+const OWN_FRAME = /^ +(?:\d+ )?\| /;
 
 /** Lines of a file around a place, with a mark below its column. Empty when the file cannot be read. */
 export async function frameOf(dir: string, file: string, line: number, column: number): Promise<string[]> {
@@ -27,13 +29,17 @@ export async function frameOf(dir: string, file: string, line: number, column: n
 /** Prints a build error as `file:line:column: text`, each with its lines of source. */
 export async function printBuildFault(terminal: Terminal, dir: string, fault: Fault): Promise<void> {
   let frames = 0;
+  let isFramed = false;
   for (const line of fault.message.split('\n')) {
+    if (isFramed && OWN_FRAME.test(line)) continue;
+    isFramed = false;
     terminal.line(paint('red', line));
     const place = PLACE.exec(line);
     if (place === null || frames === FRAMES_MAX) continue;
     const [, file = '', row = '', column = ''] = place;
     const frame = await frameOf(dir, file, Number(row), Number(column));
-    if (frame.length > 0) frames++;
+    isFramed = frame.length > 0;
+    if (isFramed) frames++;
     for (const text of frame) terminal.line(paint('dim', text));
   }
 }

@@ -32,19 +32,22 @@ export async function openProject(context: CommandContext, args: CommandArgument
   const dir = await realpath(resolve(context.io.cwd, shown)).catch((cause: unknown) => {
     throw new Fault('not_found', `there is no directory ${shown}`, { field: 'dir', cause });
   });
+  const project: Project = { dir, shown, ...placesFor(dir, context.io.env) };
+  await refreshTypes(project);
+  return project;
+}
+
+/** Where the build of a directory goes, and what it is made with. */
+export function placesFor(dir: string, env: Io['env']): Omit<Project, 'dir' | 'shown'> {
   const packageRoot = findPackageRoot(fileURLToPath(import.meta.url));
-  const cache = cacheDirectory(context.io);
+  const cache = cacheDirectory(env);
   const key = createHash('sha256').update(dir).digest('hex').slice(0, 16);
-  const project: Project = {
-    dir,
-    shown,
+  return {
     packageRoot,
     sdkDir: join(packageRoot, 'abi/sdk'),
     outDir: join(cache, 'build', key),
     toolchainDir: join(cache, 'toolchain'),
   };
-  await refreshTypes(project);
-  return project;
 }
 
 export function buildProject({ dir, outDir, sdkDir, toolchainDir }: Project): Promise<CachedBuild> {
@@ -52,7 +55,7 @@ export function buildProject({ dir, outDir, sdkDir, toolchainDir }: Project): Pr
 }
 
 /** `XDG_CACHE_HOME`, which counts only when it is absolute, else `~/.cache`. */
-function cacheDirectory({ env }: Io): string {
+function cacheDirectory(env: Io['env']): string {
   const { XDG_CACHE_HOME: named, HOME: home } = env;
   const base = named !== undefined && isAbsolute(named) ? named : join(home ?? homedir(), '.cache');
   return join(base, 'astrid');

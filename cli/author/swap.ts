@@ -9,6 +9,18 @@ interface Plan {
   readonly planHash: string;
   /** Why a person has to look, one reason a line. */
   readonly consent?: readonly string[];
+  readonly kind?: string;
+  readonly previous?: { readonly source: string } | null;
+  readonly changes?: readonly { readonly change: string }[];
+}
+
+/**
+ * Why a person has to agree. Other code under the version, source and permissions that were agreed to is what they asked for
+ * when they started `capsule dev` on this directory; anything beyond that they are asked about.
+ */
+function listReasons({ consent = [], kind, previous, changes = [] }: Plan, source: string): readonly string[] {
+  const isSameWork = kind === 'reinstall' && previous?.source === source;
+  return isSameWork && !changes.some(({ change }) => change === 'added') ? [] : consent;
 }
 
 /** The part of a client that swapping needs; the methods belong to the part of the protocol that installs capsules. */
@@ -30,7 +42,7 @@ export async function swapIn(
 ): Promise<void> {
   const offer = { manifest: build.manifestText, wasm: build.wasm, source };
   const plan = readRecord<Plan>(await ask(client, 'capsule.plan', offer), 'capsule.plan');
-  const reasons = plan.consent ?? [];
+  const reasons = listReasons(plan, source);
   if (reasons.length > 0 && !agrees(reasons)) {
     throw new Fault('approval_denied', `${build.name} asks for what nobody agreed to: ${reasons.join('; ')}`, {
       field: 'accept',

@@ -25,7 +25,7 @@ export async function fetchCapsule(text: string, options: FetchOptions): Promise
 function fetchSpec(spec: CapsuleSourceSpec, options: FetchOptions): Promise<CapsulePackage> {
   switch (spec.kind) {
     case 'path':
-      return readFromPath(spec.path);
+      return readFromPath(spec.path, options.env);
     case 'url':
       return fetchFromUrl(spec.url, options);
     case 'npm':

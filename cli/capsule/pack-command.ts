@@ -16,12 +16,13 @@ const PAPER_BYTES_MAX = 1024 * 1024;
 /** The bytes of a `.capsule`: manifest, module, and the license and readme that the manifest names. */
 export async function packDirectory(
   directory: string,
+  env: Readonly<Record<string, string | undefined>>,
 ): Promise<{ readonly manifestText: string; readonly packed: Buffer }> {
   const manifest = await readBelow(directory, MANIFEST_FILE, LIMITS.manifestBytesMax);
   const manifestText = decodeManifest(manifest);
   const { module, papers } = readNamedFiles(manifestText);
   const files = new Map([[MANIFEST_FILE, manifest]]);
-  if (module !== null) files.set(module, await readModule(directory, module));
+  if (module !== null) files.set(module, await readModule(directory, module, env));
   for (const paper of papers) files.set(paper, await readBelow(directory, paper, PAPER_BYTES_MAX));
   const packed = await packArchive(files);
   // What this makes, everybody's `install` must accept: also names and sizes that only the reader checks.
@@ -46,7 +47,7 @@ function nameOf(manifestText: string): string {
 /** `astrid capsule pack DIR [-o FILE]`: the same input gives the same bytes. */
 export const runCapsulePack: CommandRun = async (context, args) => {
   const { io } = context;
-  const { manifestText, packed } = await packDirectory(resolve(io.cwd, args.requiredText('dir')));
+  const { manifestText, packed } = await packDirectory(resolve(io.cwd, args.text('dir') ?? '.'), io.env);
   const file = resolve(io.cwd, args.text('out') ?? nameOf(manifestText));
   await writeFile(file, packed).catch((thrown: unknown) => {
     throw new Fault('io_error', `${basename(file)} cannot be written: ${asFault(thrown).message}`, { field: 'out' });

@@ -1,13 +1,14 @@
 import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { EXIT } from '../../abi/errno.js';
+import { asFault, EXIT } from '../../abi/errno.js';
 import { buildAll } from '../build/build-all.js';
 import { closeBundler } from '../build/bundle.js';
 import { buildIfChanged, type CachedBuild } from '../build/cache.js';
 import type { CommandRun } from '../context.js';
 import type { Io } from '../io.js';
 import { findPackageRoot } from '../package-root.js';
+import { printFault } from '../view/fault-view.js';
 import { formatBytes } from '../view/human.js';
 import { type Column, printTable } from '../view/table.js';
 import { paint } from '../view/terminal.js';
@@ -57,7 +58,15 @@ async function build(io: Io, directory: string, out: string | undefined): Promis
 /** `astrid build DIR`: DIR is a capsule, or holds capsules. Unchanged ones are not built again. */
 export const runBuild: CommandRun = async (context, args) => {
   const { io } = context;
-  const builds = await build(io, resolve(io.cwd, args.requiredText('dir')), args.text('out'));
+  const dir = resolve(io.cwd, args.text('dir') ?? '.');
+  const builds = await build(io, dir, args.text('out')).catch((thrown: unknown) => {
+    const fault = asFault(thrown);
+    // The command line was right: what is wrong stands in the source.
+    if (fault.code !== 'invalid_argument') throw thrown;
+    printFault(io.err, fault);
+    return null;
+  });
+  if (builds === null) return EXIT.failed;
   const rows = builds.map(
     ({ name, action, bytes, hashBlake3, wasmFile }): BuildRow => ({ name, action, bytes, hashBlake3, file: wasmFile }),
   );

@@ -7,6 +7,7 @@ import { type ConversationEvent, EXIT_BY_OUTCOME } from '../conversation.js';
 import { isInteractive } from '../io.js';
 import { KeyInput } from '../key-input.js';
 import { readMode } from '../modes.js';
+import { runLine } from '../slash-commands.js';
 import { printFault } from '../view/fault-view.js';
 import { paint } from '../view/terminal.js';
 
@@ -46,7 +47,7 @@ async function runPiped(
       if (line.trim() === '') continue;
       try {
         const conversation = await link.conversation();
-        const outcome = await conversation.runTurn(line);
+        const outcome = await runLine(conversation, line);
         if (outcome !== 'ok') exitCode = EXIT_BY_OUTCOME[outcome];
       } catch (error) {
         const fault = asFault(error);

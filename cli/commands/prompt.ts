@@ -7,6 +7,7 @@ import { type CommandContext, type CommandRun, connectOrStart, resolveWorkspace 
 import { Conversation, type ConversationEvent, EXIT_BY_OUTCOME } from '../conversation.js';
 import type { Io } from '../io.js';
 import { readMode } from '../modes.js';
+import { runLine } from '../slash-commands.js';
 import type { TurnOutcome } from '../turn-events.js';
 import { printFault } from '../view/fault-view.js';
 import { paint } from '../view/terminal.js';
@@ -147,7 +148,7 @@ async function runBounded(io: Io, conversation: Conversation, text: string, time
   );
   const stopListening = io.onInterrupt(() => give(new Fault('cancelled', 'interrupted')));
   try {
-    return await conversation.runTurn(text);
+    return await runLine(conversation, text);
   } finally {
     clearTimeout(deadline);
     stopListening();

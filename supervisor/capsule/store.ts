@@ -16,6 +16,7 @@ import {
   requireWasmHash,
 } from './meta.js';
 import { isCapsuleName, requireName } from './names.js';
+import { RecentHash } from './recent-hash.js';
 import { CAPSULES_PATH, StorePlace } from './store-place.js';
 
 /** What the store needs of the thread pool. Both take the bytes over and give them back. */
@@ -76,6 +77,7 @@ export interface InstallRequest {
  */
 export class CapsuleStore {
   readonly #place: StorePlace;
+  readonly #recent = new RecentHash();
   readonly #worker: BlobWorker;
   readonly #now: () => Date;
 
@@ -93,7 +95,8 @@ export class CapsuleStore {
   /** Writes the code unless it is there already, intact. @returns its BLAKE3 hash in hex. Takes the bytes over. */
   async installBlob(wasm: Uint8Array): Promise<string> {
     if (wasm.length > LIMITS.moduleBytesMax) throw tooLarge(wasm.length);
-    const { hash, bytes } = await this.#worker.hashBlake3(wasm);
+    const known = this.#recent.find(wasm);
+    const { hash, bytes } = known === null ? await this.#worker.hashBlake3(wasm) : { hash: known, bytes: wasm };
     if (!(await this.holdsBlob(hash, bytes))) {
       await this.#place.inside(['bin'], true, (bin) => bin.writeFileAtomic(`${hash}.wasm`, bytes));
     }
@@ -128,7 +131,8 @@ export class CapsuleStore {
           cause: fault,
         });
       });
-    const { hash: actual, bytes } = await this.#worker.hashBlake3(read);
+    const known = this.#recent.take(read);
+    const { hash: actual, bytes } = known === null ? await this.#worker.hashBlake3(read) : { hash: known, bytes: read };
     if (actual !== hash) {
       throw new Fault('bad_hash', `bin/${file}: its content has the hash ${actual}; it was changed or damaged`, {
         field: 'wasm_hash',
@@ -245,7 +249,9 @@ export class CapsuleStore {
     const { report, bytes } = await this.#checkCode(manifest, request.wasm);
     const manifestHash = await this.#hashText(manifestText);
     if (report === null || bytes === null) return { manifest, manifestText, manifestHash, code: null };
-    const { hash, bytes: wasm } = await this.#worker.hashBlake3(bytes);
+    const known = this.#recent.find(bytes);
+    const { hash, bytes: wasm } = known === null ? await this.#worker.hashBlake3(bytes) : { hash: known, bytes };
+    if (known === null) this.#recent.remember(wasm, hash);
     const generation = detectGeneration(report, manifest.abi);
     return { manifest, manifestText, manifestHash, code: { hash, wasm, report, generation } };
   }

@@ -13,6 +13,7 @@ import type {
   ApprovalMode,
   ApprovalRow,
   BusEventRow,
+  CommandRow,
   CommitResult,
   ControlParams,
   DiffRow,
@@ -45,6 +46,8 @@ interface SessionFace {
 export interface KernelFace {
   readonly defaultMode: ApprovalMode;
   status(): StatusResult;
+  /** Slash commands of the capsules that run. */
+  commands(): CommandRow[];
   requestStop(why: string): void;
   /** Resolves when the auditor has it; an operator's action that cannot be written down does not happen. */
   recordOperator(action: string, resource: string, client: string, session?: string): Promise<void>;

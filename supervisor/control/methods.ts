@@ -21,6 +21,7 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
   return {
     status: (): StatusResult => kernel.status(),
     ps: () => kernel.processes.rows(),
+    'commands.list': () => kernel.commands(),
     kill: async ({ target }, { client }) => {
       const process = kernel.processes.find(target);
       await kernel.recordOperator('capsule.kill', process.name, client);

@@ -56,7 +56,7 @@ test('capsule dev, a change, swaps in a module that runs, under the plan that wa
   io.interrupt();
   t.equal(await running, 130);
   t.same(Object.keys(first.params).sort(), ['manifest', 'planHash', 'source', 'wasm']);
-  t.equal(first.params['source'], dir);
+  t.equal(first.params['source'], `path:${dir}`, 'as an install of the directory names it');
   t.equal(await answerOf(wasmOf(first)), '0:"one"');
   t.equal(await answerOf(wasmOf(second)), '0:"two"');
 });

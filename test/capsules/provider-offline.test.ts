@@ -294,3 +294,41 @@ test('requests on the bus, described as a provider, streamed in pieces, and erro
 });
 
 test('end', async () => closeGuestBundler());
+
+test('a tool by its name, whoever offers it, is called with the JSON behind it', async (t) => {
+  const tools = [...TOOLS, 'add_note', 'ns:list-notes'];
+  const call = async (words: string): Promise<unknown> => {
+    const decision = await decide(words, [], tools);
+    return decision.kind === 'call' ? [decision.name, decision.args] : decision.text;
+  };
+  const cases: Record<string, unknown> = {
+    'use add_note {"text":"hi"}': ['add_note', { text: 'hi' }],
+    'please use the tool add_note with {"text": "a } { \\" b"}.': ['add_note', { text: 'a } { " b' }],
+    'use add_note': ['add_note', {}],
+    'Use ns:list-notes {}': ['ns:list-notes', {}],
+    'use add_note {"a":{"b":[1,"then use x {"]}}': ['add_note', { a: { b: [1, 'then use x {'] } }],
+    'list files then use add_note {"text":"x; then y"}': ['list_directory', { dir_path: '' }],
+    'write "use add_note {}" to a.txt': ['write_file', { file_path: 'a.txt', content: 'use add_note {}' }],
+  };
+  for (const [words, expected] of Object.entries(cases)) t.same(await call(words), expected, words);
+  for (const bad of ['use add_note {"text":', 'use add_note {text: 1}', 'use add_note {"a":1}}'])
+    t.match(await call(bad), /^I did nothing/, bad);
+  t.match(await call('use add_note "hello"'), /^I did nothing/, 'a quotation is no object');
+  t.match(await call('use nothing_here {"a":1}'), /no capsule offers the tool nothing_here/);
+});
+
+test('a tool by its name, its answer is shown as it is and its failure claims nothing', async (t) => {
+  const words = 'use add_note {"text":"hi"}';
+  const after = (content: string, is_error = false) => [
+    { role: 'assistant', content: [{ id: 'call_1_1', name: 'add_note', arguments: { text: 'hi' } }] },
+    { role: 'tool', content: { call_id: 'call_1_1', content, is_error } },
+  ];
+  const told = async (content: string, isError?: boolean) => {
+    const decision = await decide(words, after(content, isError), ['add_note']);
+    return decision.kind === 'text' ? decision.text : 'a call';
+  };
+  t.equal(await told('kept as 1'), 'add_note answered:\n\n  kept as 1');
+  t.equal(await told(''), 'add_note answered with nothing.');
+  t.equal(await told('too many notes', true), 'I could not use add_note: too many notes');
+  t.equal(await told('policy_denied: no', true), 'I was asked to use add_note. A policy forbids it (no).');
+});

@@ -234,6 +234,40 @@ test('chat, slash commands, act on this session and never reach the agent', asyn
   t.equal(await chat.running, EXIT.ok);
 });
 
+test('chat, a slash command of a capsule, goes to its topic and its answer is shown', async (t) => {
+  const chat = await openChat(t, [], {
+    'commands.list': () => [
+      { name: 'note', description: 'Keeps\x1b[31m a note', capsule: 'notes' },
+      { name: 'diff', description: 'never reached', capsule: 'notes' },
+    ],
+    'overlay.diff': () => [],
+  });
+  const { io, fake } = chat;
+  io.type('/help\r');
+  const help = await io.outText.until('Ctrl-D leaves');
+  t.match(help, /\/note\s+Keeps.* a note \(notes\)/);
+  t.notMatch(
+    help,
+    /\x1b\[31m|never reached/,
+    "control characters are gone, and a capsule can't take a name of the chat",
+  );
+  await io.outText.until(PROMPT);
+  io.type('/note milk and "eggs"\r');
+  const { params } = await fake.waitCall('bus.publish');
+  t.match(params, { topic: 'cli.v1.command.execute', session: 's1' });
+  t.equal(publishedText(params), '/note milk and "eggs"');
+  fake.publish('agent.v1.response', { type: 'agent_response', text: 'kept', is_final: true, session_id: 's1' });
+  await io.outText.until('kept\n');
+  await io.outText.until(PROMPT);
+  io.type('/diff\r');
+  await io.outText.until('no change');
+  await io.outText.until(PROMPT);
+  io.type('/Note x\r');
+  await io.outText.until('no command /Note');
+  await io.outText.until(PROMPT);
+  await leave(t, chat);
+});
+
 test('chat, a path that begins with a slash, is a prompt and no command', async (t) => {
   const chat = await openChat(t);
   chat.io.type('/etc/passwd has what?\r');

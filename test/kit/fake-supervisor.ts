@@ -93,6 +93,7 @@ const DEFAULTS: FakeScript = {
   'approvals.list': () => [],
   'approvals.answer': () => null,
   ps: () => [],
+  'commands.list': () => [],
 };
 
 /**

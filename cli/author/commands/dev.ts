@@ -91,7 +91,7 @@ class DevSession {
       const builtMs = performance.now();
       // Before the swap: what the new one logs while it starts is already its own.
       this.#sourceMap = build.sourceMap;
-      await swapIn(this.#client, build, this.#project.dir, (reasons) => this.#agrees(reasons));
+      await swapIn(this.#client, build, `path:${this.#project.dir}`, (reasons) => this.#agrees(reasons));
       const ms = (from: number, to: number) => `${Math.round(to - from)} ms`;
       const took = `built in ${ms(startedMs, builtMs)}, swapped in ${ms(builtMs, performance.now())}`;
       out.line(paint('green', `${build.name}: `), took);

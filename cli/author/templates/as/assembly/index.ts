@@ -1,4 +1,4 @@
-import { Capsule, ToolAnswer, type ToolCall } from 'astrid/as/capsule';
+import { Capsule, ToolAnswer, ToolCall } from 'astrid/as/capsule';
 
 /** AssemblyScript has no closures: a handler is a function of its own. */
 function countWords(call: ToolCall): ToolAnswer {

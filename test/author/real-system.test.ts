@@ -1,0 +1,86 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Test, t as tap, test } from 'tap';
+import type { CommandRow } from '../../abi/control.js';
+import { makeFakeIo } from '../kit/fake-io.js';
+import { startSupervisor } from '../kit/real-supervisor.js';
+import { runCli, startCli } from '../kit/run-cli.js';
+import { manifestOf, Workshop } from './author-kit.js';
+
+tap.setTimeout(300_000);
+
+async function open(t: Test) {
+  const shop = new Workshop(t);
+  const supervisor = await startSupervisor({ realBuiltins: true });
+  t.teardown(supervisor.end);
+  const options = { cwd: shop.root, env: shop.env };
+  return {
+    shop,
+    supervisor,
+    run: (...argv: string[]) => runCli(argv, supervisor.home, options),
+    start: (...argv: string[]) => {
+      const io = makeFakeIo(options);
+      return { io, running: startCli(argv, supervisor.home, io) };
+    },
+  };
+}
+
+test('a new capsule, from its directory, is installed, called by name, edited and swapped, and its values stay', async (t) => {
+  const { shop, run, start } = await open(t);
+  const dir = await shop.make('notes');
+  const main = join(dir, 'main.ts');
+  const installed = await run('capsule', 'install', 'notes', '--yes');
+  t.equal(installed.exitCode, 0, 'a directory with source and without a module is built');
+  t.match(await run('-p', 'use add_note {"text":"milk"}'), { exitCode: 0, out: /add_note answered:\s+kept, 1 in all/ });
+
+  const { io, running } = start('capsule', 'dev', 'notes');
+  await io.outText.until('swapped in');
+  for (const edit of ['held', 'stored']) {
+    writeFileSync(main, readFileSync(main, 'utf8').replace(/kept|held/, edit));
+    await io.outText.until('swapped in');
+  }
+  t.match(await run('-p', 'use add_note {"text":"eggs"}'), { out: /stored, 2 in all/ });
+  writeFileSync(main, `${readFileSync(main, 'utf8')}const x: = 1;\n`);
+  await io.errText.until('^');
+  t.match(await run('-p', 'use list_notes'), { exitCode: 0, out: /\["milk","eggs"\]/ }, 'the good one runs on');
+  writeFileSync(main, readFileSync(main, 'utf8').replace('const x: = 1;\n', ''));
+  appendFileSync(join(dir, 'Capsule.toml'), '\n[capabilities]\nfs_read = ["cwd://"]\n');
+  await io.errText.until('--accept');
+  io.interrupt();
+  t.equal(await running, 130);
+  t.match(await run('capsule', 'dev', 'notes', '--once'), { exitCode: 4, err: /1 permission that it did not have/ });
+  t.match(await run('capsule', 'dev', 'notes', '--once', '--accept'), { exitCode: 0 });
+  t.match(await run('capsule', 'pack', 'notes', '-o', 'n.capsule'), { exitCode: 0, out: /packed/ });
+  t.match(await run('-p', 'use list_notes'), { out: /\["milk","eggs"\]/ });
+});
+
+test('a slash command of a capsule, in a system that runs, is listed and answers', async (t) => {
+  const { shop, supervisor, run } = await open(t);
+  await shop.make('loud', 'tool', {
+    'Capsule.toml': manifestOf('loud', '[[command]]\nname = "shout"\ndescription = "Says it louder"\n'),
+    'main.ts': `import { defineCapsule } from 'astrid/sdk';
+defineCapsule({ commands: { shout: (call) => (call as { args: string }).args.toUpperCase() } });
+`,
+  });
+  t.match(await run('capsule', 'install', 'loud', '--yes'), { exitCode: 0 });
+  t.match(await run('-p', '/shout hello there'), { exitCode: 0, out: 'HELLO THERE\n' });
+  t.match(await run('-p', '/whisper hello'), { out: /do not understand/ }, 'what nobody has is for the agent');
+  const client = await supervisor.connect();
+  t.teardown(() => client.close());
+  t.same((await client.request('commands.list', {})) as CommandRow[], [
+    { name: 'shout', description: 'Says it louder', capsule: 'loud' },
+  ]);
+  t.match(await run('capsule', 'remove', 'loud'), { exitCode: 0 });
+  t.same(await client.request('commands.list', {}), []);
+});
+
+test('a source that does not build, on build, install and pack, is told with its place and exit code 1', async (t) => {
+  const { shop, run } = await open(t);
+  await shop.make('bad', 'tool', { 'main.ts': 'const x = ;\n' });
+  t.match(await run('build', 'bad'), { exitCode: 1, err: /main\.ts:1:11/ });
+  t.match(await run('capsule', 'check', 'bad'), {
+    exitCode: 1,
+    err: /^main\.ts:1:11: [^\n]*\n> 1 \| const x = ;\n[^\n]*\^\n/,
+  });
+  for (const command of ['install', 'pack']) t.match((await run('capsule', command, 'bad')).err, /main\.ts:1:11/);
+});
