@@ -224,7 +224,7 @@ export class HostProcesses {
 
   #backgroundOf(id: number, { sourceId }: Caller): Background {
     const entry = this.#instances.get(sourceId)?.background.get(id);
-    if (entry === undefined) throw new Fault('not_found', `id: no background process ${id}`, { field: 'id' });
+    if (entry === undefined) throw new Fault('bad_handle', `id: no background process ${id}`, { field: 'id' });
     return entry;
   }
 
