@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import { sep } from 'node:path';
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { Actor } from '../../bus/message.js';
 import { Command, type CommandEnd, type CommandLayerPort } from './command.js';
@@ -138,6 +138,10 @@ export class HostProcesses {
       }
       if (problem !== null) throw problem;
       return { stdout: stdout.take(), stderr: stderr.take(), exitCode };
+    } catch (error) {
+      // Unloaded before the command ran: for the guest no other end than a moment later.
+      if (cancelled && asFault(error).code === 'cancelled') return CANCELLED;
+      throw error;
     } finally {
       clearTimeout(grace);
       this.#foreground.delete(entry);

@@ -59,6 +59,10 @@ export interface ConformanceCase {
   readonly sessionless: boolean;
   /** Clients that knock at the uplink socket, with their token and one message. No other lane runs meanwhile: it would take them. */
   readonly visitors: number;
+  /** The guest is stopped once it waits for what begins like this in `ps`. */
+  readonly unloadsAt: string | null;
+  /** In a session where a person has to be asked. */
+  readonly guarded: boolean;
 }
 
 /** Cases of which two at a time would be in each other's way. */
@@ -82,6 +86,8 @@ export function casesOf(call: string, inits: readonly CaseInit[]): ConformanceCa
     principal: 'default',
     sessionless: false,
     visitors: 0,
+    unloadsAt: null,
+    guarded: false,
     ...without(init, 'steps'),
   }));
 }
@@ -125,6 +131,8 @@ export const ONCE = '@once';
 export const PORT = '@port';
 /** A question about this key is one that nobody wants to answer; every other gets an answer. */
 export const REFUSED_KEY = 'refused';
+/** A question about this key is never answered. */
+export const SILENT_KEY = 'unanswered';
 /** What a visitor says as soon as it may. */
 export const VISITOR_SAYS = '{"topic":"user.v1.prompt","payload":{}}';
 

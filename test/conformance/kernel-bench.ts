@@ -132,6 +132,16 @@ async function makeGuests(tiers: readonly Tier[], generations: readonly AbiGener
   return made;
 }
 
+/** Stops it once it waits for that, and starts it again. A guest that never waits comes to its own end. */
+async function stopWaiting(process: CapsuleProcess, what: string, outcome: Promise<InvocationOutcome>): Promise<void> {
+  let over = false;
+  void outcome.then(() => {
+    over = true;
+  });
+  while (!process.toRow().waitsOn.startsWith(what) && !over) await new Promise((resolve) => setImmediate(resolve));
+  await process.restart();
+}
+
 interface Around {
   readonly root: string;
   readonly home: string;
@@ -153,15 +163,16 @@ async function openLane(around: Around, tier: Tier, generation: AbiGeneration): 
     writeFileSync(join(workspace, path), '');
     truncateSync(join(workspace, path), size);
   }
-  const { id } = (await client.request('session.open', { workspace, interactive: false, mode: 'yolo' })) as {
-    id: string;
-  };
+  const openSession = async (mode: 'yolo' | 'guided') =>
+    (await client.request('session.open', { workspace, interactive: false, mode })) as { id: string };
+  const { id } = await openSession('yolo');
+  const { id: guardedId } = await openSession('guided');
   const guest = (role: GuestRole) => processOf(guestName(role, tier, generation));
   const invoke = (role: GuestRole, input: Buffer, one: ConformanceCase): Promise<InvocationOutcome> => {
     const actor: Actor = {
       principal: one.principal,
       attribution: 'verified',
-      session: one.sessionless || one.principal !== 'default' ? null : id,
+      session: one.sessionless || one.principal !== 'default' ? null : one.guarded ? guardedId : id,
     };
     const message = one.heard ? { ...HEARD, actor } : null;
     return guest(role).submit({
@@ -189,11 +200,9 @@ async function openLane(around: Around, tier: Tier, generation: AbiGeneration): 
       const results = decodeResults(outcome.output);
       foreign.push(...one.before.map((step, index) => payloadOf(step, generation, results[index])));
     }
-    return judge(
-      one,
-      generation,
-      await invoke(one.role, encodeScript(one.steps, { generation, lane, port, foreign }), one),
-    );
+    const outcome = invoke(one.role, encodeScript(one.steps, { generation, lane, port, foreign }), one);
+    if (one.unloadsAt !== null) await stopWaiting(guest(one.role), one.unloadsAt, outcome);
+    return judge(one, generation, await outcome);
   };
   const send = async (...steps: Step[]): Promise<Buffer[]> => {
     const one = casesOf('astrid_log', [{ name: 'sent', steps, want: OK_ANY }])[0]!;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ElicitRow } from '../../abi/control.js';
 import type { ControlClient } from '../../cli/client.js';
 import { UplinkClient } from '../kit/uplink-client.js';
-import { REFUSED_KEY, VISITOR_SAYS } from './case.js';
+import { REFUSED_KEY, SILENT_KEY, VISITOR_SAYS } from './case.js';
 
 export interface WebServer {
   readonly port: number;
@@ -62,7 +62,7 @@ export async function answerQuestions(client: ControlClient): Promise<{ close():
   const answer = async () => {
     for await (const row of stream) {
       const { id, state, kind, key, options } = row as ElicitRow;
-      if (state !== 'open') continue;
+      if (state !== 'open' || key === SILENT_KEY) continue;
       if (key === REFUSED_KEY) await client.request('elicit.answer', { id, cancel: true });
       else if (kind === 'array') await client.request('elicit.answer', { id, values: ['one', 'two'] });
       else await client.request('elicit.answer', { id, value: kind === 'select' ? (options[0] ?? '') : 'Ada' });

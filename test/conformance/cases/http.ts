@@ -129,6 +129,12 @@ export const HTTP: readonly CallProfile[] = [
           want: answered(200, 'POST hi words'),
         },
         {
+          name: 'while the capsule is stopped',
+          args: [json({ url: `${GRANTED}/silent` })],
+          want: fault('cancelled'),
+          unloadsAt: 'http 127.0.0.1',
+        },
+        {
           name: 'an error status is an answer',
           args: [json({ url: `${GRANTED}/missing` })],
           want: answered(404, 'no'),
@@ -197,6 +203,14 @@ export const HTTP: readonly CallProfile[] = [
           args: [text('1')],
           want: OK_EMPTY,
           fresh: true,
+        },
+        {
+          name: 'while the capsule is stopped, nothing',
+          steps: [openStream('/silent')],
+          args: [text('1')],
+          want: OK_EMPTY,
+          fresh: true,
+          unloadsAt: 'http stream',
         },
         {
           name: 'a stream that was closed',

@@ -11,6 +11,7 @@ import {
   type ParamProfile,
   padded,
   REFUSED_KEY,
+  SILENT_KEY,
   step,
   text,
   type Want,
@@ -59,6 +60,13 @@ export const LIFECYCLE: readonly CallProfile[] = [
         args: [json({ ...elicit, type: 'secret', key: 'token' })],
         entry: 'astrid_install',
         want: okText('{"ok":true}'),
+      },
+      {
+        name: 'while the capsule is stopped',
+        args: [json({ ...elicit, key: SILENT_KEY })],
+        entry: 'astrid_install',
+        want: fault('cancelled'),
+        unloadsAt: 'an answer',
       },
       {
         name: 'the person does not want to',

@@ -82,6 +82,12 @@ export const NET: readonly CallProfile[] = [
     cases: casesOf('astrid_net_accept', [
       { name: 'a client with the token', args: [text('any')], want: okMatch(/^[1-9]\d*$/), visitors: 1 },
       {
+        name: 'while the capsule is stopped',
+        args: [text('')],
+        want: fault('cancelled', /^capsule unloading$/),
+        unloadsAt: 'net_accept',
+      },
+      {
         name: 'the ninth stream',
         steps: Array.from({ length: LIMITS.uplinkStreamsPerCapsuleMax }, () => accept),
         args: [text('')],

@@ -81,6 +81,12 @@ export const PROCESS: readonly CallProfile[] = [
           want: okText('{"stdout":"out\\n","stderr":"err\\n","exit_code":3}'),
         },
         {
+          name: 'while the capsule is stopped',
+          args: [json({ cmd: 'sh', args: ['-c', 'sleep 600'] })],
+          want: okText('{"stdout":"","stderr":"process cancelled","exit_code":-1}'),
+          unloadsAt: 'spawn_host',
+        },
+        {
           name: 'ended by a signal',
           args: [json({ cmd: 'sh', args: ['-c', 'kill -9 $$'] })],
           want: okJson('exit code -1', (value) => (value as { exit_code: number }).exit_code === -1),
