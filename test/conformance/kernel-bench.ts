@@ -167,6 +167,8 @@ async function openLane(around: Around, tier: Tier, generation: AbiGeneration): 
     (await client.request('session.open', { workspace, interactive: false, mode })) as { id: string };
   const { id } = await openSession('yolo');
   const { id: guardedId } = await openSession('guided');
+  // Somebody looks at its questions and never answers one. The stream ends with the client.
+  await client.stream('approvals.follow', { session: guardedId });
   const guest = (role: GuestRole) => processOf(guestName(role, tier, generation));
   const invoke = (role: GuestRole, input: Buffer, one: ConformanceCase): Promise<InvocationOutcome> => {
     const actor: Actor = {

@@ -29,7 +29,7 @@ export const APPROVAL: readonly CallProfile[] = [
         args: [json(ask)],
         want: okText('{"approved":false,"decision":"deny"}'),
         guarded: true,
-        unloadsAt: 'approval request_approval',
+        unloadsAt: 'answer to request_approval',
       },
       { name: 'no action', args: [json({ ...ask, action: undefined })], want: bad('action') },
       { name: 'no resource', args: [json({ ...ask, resource: undefined })], want: bad('resource') },
