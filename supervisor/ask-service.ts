@@ -20,7 +20,7 @@ export class KernelAsk implements AskService {
   async ask(request: ApprovalRequest, context: CallContext): Promise<{ approved: boolean; decision: string }> {
     const { actor, capsule, cancel } = context;
     const session = actor.session === null ? null : this.#sessions.find(actor.session);
-    context.setWaiting('approval request_approval');
+    context.setWaiting('answer to request_approval');
     context.pauseClock();
     try {
       return await requestApproval(this.#approvals, {

@@ -55,7 +55,7 @@ export function openStream(url: string, init: HttpInit = {}): HttpStream {
 
 /**
  * The next bytes as they came from the network, at most 256 KiB; empty at the end, and when the capsule is being stopped. At most
- * 120 s per chunk (`timed_out`, and the stream is closed). `not_found` for a stream that was closed.
+ * 120 s per chunk (`timed_out`, and the stream is closed). `bad_handle` for a stream that was closed.
  */
 export function readStream(stream: HttpStream): Uint8Array {
   return call('astrid_http_stream_read', encodeText(stream.handle));

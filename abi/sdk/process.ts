@@ -49,14 +49,14 @@ export function spawnBackground(command: string, args: readonly string[] = []): 
 
 /**
  * Output since the last read (1 MiB kept per stream, oldest lost) and whether it still runs. The exit code comes once.
- * Throws `not_found` for an id that is not this instance's.
+ * Throws `bad_handle` for an id that is not this instance's.
  */
 export function readOutput(id: number): ProcessOutput & { readonly running: boolean } {
   const raw = decodeJson<RawOutput & { running: boolean }>(call('astrid_read_process_logs_host', encodeJson({ id })));
   return { ...shape(raw), running: raw.running };
 }
 
-/** SIGKILL to all that it started; gives the rest of the output and forgets the id. Throws `not_found`. */
+/** SIGKILL to all that it started; gives the rest of the output and forgets the id. Throws `bad_handle`. */
 export function kill(id: number): ProcessOutput {
   return shape(decodeJson<RawOutput>(call('astrid_kill_process_host', encodeJson({ id }))));
 }

@@ -115,7 +115,9 @@ export class Command {
   }
 
   async #begin(): Promise<void> {
-    createInterface({ input: this.#view.channel }).on('line', (line) => this.#hear(line));
+    const lines = createInterface({ input: this.#view.channel }).on('line', (line) => this.#hear(line));
+    // A sandbox that is killed before it read its `go` resets the channel, and the reader says that again by itself.
+    lines.on('error', () => undefined);
     try {
       this.#tasks?.add(this.#view.pid);
     } catch (error) {

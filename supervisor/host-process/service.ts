@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import { sep } from 'node:path';
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { Actor } from '../../bus/message.js';
 import { Command, type CommandEnd, type CommandLayerPort } from './command.js';
@@ -140,6 +140,10 @@ export class HostProcesses {
       }
       if (problem !== null) throw problem;
       return { stdout: stdout.take(), stderr: stderr.take(), exitCode };
+    } catch (error) {
+      // Unloaded before the command ran: for the guest no other end than a moment later.
+      if (cancelled && asFault(error).code === 'cancelled') return CANCELLED;
+      throw error;
     } finally {
       clearTimeout(grace);
       this.#foreground.delete(entry);
@@ -226,7 +230,7 @@ export class HostProcesses {
 
   #backgroundOf(id: number, { sourceId }: Caller): Background {
     const entry = this.#instances.get(sourceId)?.background.get(id);
-    if (entry === undefined) throw new Fault('not_found', `id: no background process ${id}`, { field: 'id' });
+    if (entry === undefined) throw new Fault('bad_handle', `id: no background process ${id}`, { field: 'id' });
     return entry;
   }
 

@@ -116,7 +116,7 @@ export class HttpService {
   /** The next bytes; none at the end of the body, and none when the capsule is being stopped. */
   async readStream(handle: number, caller: HttpCaller): Promise<Buffer> {
     const stream = this.#holders.get(caller.sourceId)?.streams.get(handle);
-    if (stream === undefined) throw new Fault('not_found', 'HTTP stream handle not found', { field: 'stream' });
+    if (stream === undefined) throw new Fault('bad_handle', 'HTTP stream handle not found', { field: 'stream' });
     try {
       return await this.#bounded(caller, this.#times.chunkMs, (attempt) => {
         attempt.hold(stream);

@@ -5,7 +5,7 @@ import { LIMITS } from '../../abi/limits.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import type { CapsuleSpec, ProcessHooks, RunningInvocation } from './capsule-spec.js';
 import { encodeCaller, encodeRequest } from './guest-request.js';
-import { collectLines, describeExit, endInstance, type Instance, makeInstance } from './instance.js';
+import { collectLines, describeExit, endInstance, endWait, type Instance, makeInstance, stopping } from './instance.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 import { InvocationQueue, type QueuedInvocation } from './invocation-queue.js';
 import { innermostChild, readProcessStats } from './process-stats.js';
@@ -120,9 +120,11 @@ export class CapsuleProcess {
     this.#restartTimer = null;
     if (this.#state !== 'stopping') this.#step('stop');
     this.#failQueued(stopping());
-    if (this.#instance === null) return;
+    const instance = this.#instance;
+    if (instance === null) return;
     const gone = new Promise<void>((resolve) => this.#stopWaiters.push(resolve));
-    this.end(stopping(), 'SIGTERM');
+    if (this.#waitsOn !== '') await endWait(instance);
+    endInstance(instance, stopping(), 'SIGTERM');
     await gone;
   }
 
@@ -280,6 +282,7 @@ export class CapsuleProcess {
   }
 
   #onCall(call: SyscallRow, args: readonly Buffer[], reply: (result: Buffer | Fault) => void): void {
+    if (this.#stopRequested && call.blocking) this.#instance?.settleHeard();
     this.#calls++;
     this.#lastActiveAt = performance.now();
     this.#lastCalls.push(call.name);
@@ -310,6 +313,7 @@ export class CapsuleProcess {
     const outcome = await instance.link.invoke(invocation.exportName, invocation.input, encodeCaller(invocation));
     wall?.stop();
     if (instance.running === mine) instance.running = null;
+    if (this.#stopRequested) instance.settleHeard();
     mine.cancel.abort();
     if (!instance.gone) {
       this.#waitsOn = '';
@@ -393,8 +397,4 @@ export class CapsuleProcess {
   #step(event: ProcessEvent): void {
     this.#state = nextState(this.#state, event);
   }
-}
-
-function stopping(): Fault {
-  return new Fault('cancelled', 'the capsule is being stopped');
 }

@@ -1,4 +1,4 @@
-import type { Fault } from '../../abi/errno.js';
+import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { RunningInvocation } from './capsule-spec.js';
 import type { ExitStatus, WorkerProcess } from './spawn.js';
@@ -23,6 +23,9 @@ export interface Instance {
   /** Resolves, with the reason, when it is gone. */
   readonly ended: Promise<Fault>;
   readonly settleEnded: (why: Fault) => void;
+  /** Resolves when a guest that is told to end has come back with what it waited for, or waits again. */
+  readonly heard: Promise<void>;
+  readonly settleHeard: () => void;
 }
 
 export function makeInstance(worker: WorkerProcess, link: WorkerLink): Instance {
@@ -30,7 +33,30 @@ export function makeInstance(worker: WorkerProcess, link: WorkerLink): Instance 
   const ended = new Promise<Fault>((resolve) => {
     settleEnded = resolve;
   });
-  return { worker, link, running: null, endReason: null, gone: false, clean: false, ended, settleEnded };
+  let settleHeard: () => void = () => undefined;
+  const heard = new Promise<void>((resolve) => {
+    settleHeard = resolve;
+  });
+  const life = { running: null, endReason: null, gone: false, clean: false };
+  return { worker, link, ...life, ended, settleEnded, heard, settleHeard };
+}
+
+/**
+ * Ends the wait of a guest that waits: its call answers what ABI reference 1.7 says for that, and the guest may act on it, for a
+ * moment, before its process ends.
+ */
+export async function endWait(instance: Instance): Promise<void> {
+  instance.running?.cancel.abort();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, LIMITS.unloadGraceMs);
+  });
+  await Promise.race([instance.heard, instance.ended, late]);
+  clearTimeout(timer);
+}
+
+export function stopping(): Fault {
+  return new Fault('cancelled', 'the capsule is being stopped');
 }
 
 /** Cancels what is parked and signals the process; SIGTERM is followed by SIGKILL after a grace. */

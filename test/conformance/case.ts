@@ -15,8 +15,8 @@ export type Arg =
   | { readonly kind: 'stale' }
   /** What an earlier step of this case answered, without a status byte. */
   | { readonly kind: 'from'; readonly step: number }
-  /** What a step of `before` answered, to another guest. */
-  | { readonly kind: 'foreign'; readonly step: number };
+  /** What a step of `before` answered, to another guest; of a JSON object one field. */
+  | { readonly kind: 'foreign'; readonly step: number; readonly field: string | null };
 
 export interface Step {
   readonly call: string;
@@ -57,7 +57,16 @@ export interface ConformanceCase {
   readonly principal: string;
   /** The call belongs to no session. */
   readonly sessionless: boolean;
+  /** Clients that knock at the uplink socket, with their token and one message. No other lane runs meanwhile: it would take them. */
+  readonly visitors: number;
+  /** The guest is stopped once it waits for what begins like this in `ps`. */
+  readonly unloadsAt: string | null;
+  /** In a session where a person has to be asked. */
+  readonly guarded: boolean;
 }
+
+/** Cases of which two at a time would be in each other's way. */
+export const isAlone = ({ anyStep, visitors }: ConformanceCase): boolean => anyStep || visitors > 0;
 
 type CaseInit = Pick<ConformanceCase, 'name' | 'want'> & Partial<ConformanceCase> & { readonly args?: readonly Arg[] };
 
@@ -76,6 +85,9 @@ export function casesOf(call: string, inits: readonly CaseInit[]): ConformanceCa
     heard: false,
     principal: 'default',
     sessionless: false,
+    visitors: 0,
+    unloadsAt: null,
+    guarded: false,
     ...without(init, 'steps'),
   }));
 }
@@ -115,6 +127,14 @@ export interface CallProfile {
 export const LANE = '@lane';
 /** Stands for a name that no other script has. */
 export const ONCE = '@once';
+/** Stands for the port of a web server on loopback that the operator opened to capsules. */
+export const PORT = '@port';
+/** A question about this key is one that nobody wants to answer; every other gets an answer. */
+export const REFUSED_KEY = 'refused';
+/** A question about this key is never answered. */
+export const SILENT_KEY = 'unanswered';
+/** What a visitor says as soon as it may. */
+export const VISITOR_SAYS = '{"topic":"user.v1.prompt","payload":{}}';
 
 export const raw = (offset: bigint): Arg => ({ kind: 'raw', offset });
 export const block = (...segments: Segment[]): Arg => ({ kind: 'block', segments });
@@ -126,7 +146,7 @@ export const NOTHING: Arg = block();
 export const NOT_UTF8: Arg = bytes(0xff, 0xfe, 0x61);
 export const STALE: Arg = { kind: 'stale' };
 export const from = (step: number): Arg => ({ kind: 'from', step });
-export const foreign = (step: number): Arg => ({ kind: 'foreign', step });
+export const foreign = (step: number, field: string | null = null): Arg => ({ kind: 'foreign', step, field });
 export const step = (call: string, ...args: Arg[]): Step => ({ call, args });
 
 /** `head`, one byte often enough to make `total` bytes in all, `tail`. */

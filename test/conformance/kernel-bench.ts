@@ -14,6 +14,7 @@ import { WORKER_BUNDLE } from '../kit/worker-bench.js';
 import { type ConformanceCase, casesOf, type GuestRole, OK_ANY, type Step } from './case.js';
 import { judge, payloadOf } from './judge.js';
 import { MANIFESTS, sparseFiles, workspaceFiles } from './manifests.js';
+import { answerQuestions, sendVisitors, startWebServer } from './outside-world.js';
 import { decodeResults, encodeScript, makeScriptGuest } from './script-guest.js';
 
 export const GENERATIONS: readonly AbiGeneration[] = [1, 2, 3];
@@ -60,8 +61,13 @@ export async function openBench(
   for (const path of [home, join(home, 'etc'), builtins]) mkdirSync(path, { mode: 0o700 });
   const generations = more.lanes ?? GENERATIONS;
   const log: string[] = [];
+  const web = await startWebServer();
   // Actions outside of a session, too, ask nobody: what is tested here is the calls.
-  writeFileSync(join(home, 'etc/config.toml'), '[approval]\nmode = "yolo"\n', { mode: 0o600 });
+  writeFileSync(
+    join(home, 'etc/config.toml'),
+    `[approval]\nmode = "yolo"\n\n[net]\nlocal = ["127.0.0.1:${web.port}"]\n`,
+    { mode: 0o600 },
+  );
   const guests = await makeGuests(tiers, generations);
   // The other guests run in the last tier of the list.
   Object.assign(guests[tiers.at(-1)!], more.guests);
@@ -83,10 +89,12 @@ export async function openBench(
   const opened = await openHome(home);
   const client = await ControlClient.connect(opened);
   await opened.close();
+  const person = await answerQuestions(client);
   const processOf = (name: string) => kernel.processes.find(name);
   const lanes: Lane[] = [];
   for (const tier of tiers) {
-    for (const generation of generations) lanes.push(await openLane(root, client, processOf, tier, generation));
+    for (const generation of generations)
+      lanes.push(await openLane({ root, home, port: web.port, client, processOf }, tier, generation));
   }
   return {
     kernel,
@@ -95,8 +103,10 @@ export async function openBench(
     log,
     processOf,
     end: async () => {
+      person.close();
       client.close();
       await kernel.stop();
+      await web.close();
       process.umask(umask);
       // A path of 4,096 bytes lies in there, which is more than Node removes.
       spawnSync('rm', ['-rf', root]);
@@ -122,13 +132,26 @@ async function makeGuests(tiers: readonly Tier[], generations: readonly AbiGener
   return made;
 }
 
-async function openLane(
-  root: string,
-  client: ControlClient,
-  processOf: (name: string) => CapsuleProcess,
-  tier: Tier,
-  generation: AbiGeneration,
-): Promise<Lane> {
+/** Stops it once it waits for that, and starts it again. A guest that never waits comes to its own end. */
+async function stopWaiting(process: CapsuleProcess, what: string, outcome: Promise<InvocationOutcome>): Promise<void> {
+  let over = false;
+  void outcome.then(() => {
+    over = true;
+  });
+  while (!process.toRow().waitsOn.startsWith(what) && !over) await new Promise((resolve) => setImmediate(resolve));
+  await process.restart();
+}
+
+interface Around {
+  readonly root: string;
+  readonly home: string;
+  readonly port: number;
+  readonly client: ControlClient;
+  readonly processOf: (name: string) => CapsuleProcess;
+}
+
+async function openLane(around: Around, tier: Tier, generation: AbiGeneration): Promise<Lane> {
+  const { root, home, port, client, processOf } = around;
   const lane = `${tier}${generation}`;
   const workspace = join(root, `work-${lane}`);
   mkdirSync(workspace, { mode: 0o700 });
@@ -140,15 +163,18 @@ async function openLane(
     writeFileSync(join(workspace, path), '');
     truncateSync(join(workspace, path), size);
   }
-  const { id } = (await client.request('session.open', { workspace, interactive: false, mode: 'yolo' })) as {
-    id: string;
-  };
+  const openSession = async (mode: 'yolo' | 'guided') =>
+    (await client.request('session.open', { workspace, interactive: false, mode })) as { id: string };
+  const { id } = await openSession('yolo');
+  const { id: guardedId } = await openSession('guided');
+  // Somebody looks at its questions and never answers one. The stream ends with the client.
+  await client.stream('approvals.follow', { session: guardedId });
   const guest = (role: GuestRole) => processOf(guestName(role, tier, generation));
   const invoke = (role: GuestRole, input: Buffer, one: ConformanceCase): Promise<InvocationOutcome> => {
     const actor: Actor = {
       principal: one.principal,
       attribution: 'verified',
-      session: one.sessionless || one.principal !== 'default' ? null : id,
+      session: one.sessionless || one.principal !== 'default' ? null : one.guarded ? guardedId : id,
     };
     const message = one.heard ? { ...HEARD, actor } : null;
     return guest(role).submit({
@@ -162,23 +188,27 @@ async function openLane(
   };
   const run = async (one: ConformanceCase): Promise<string | null> => {
     if (one.fresh) await guest(one.role).restart();
+    const visitors = await sendVisitors(home, one.visitors);
     const verdict = await runOnce(one);
+    visitors.close();
     if (one.fresh) await guest(one.role).restart();
     return verdict;
   };
   const runOnce = async (one: ConformanceCase): Promise<string | null> => {
     const foreign: Buffer[] = [];
     if (one.before.length > 0) {
-      const outcome = await invoke('peer', encodeScript(one.before, { generation, lane }), one);
+      const outcome = await invoke('peer', encodeScript(one.before, { generation, lane, port }), one);
       if (outcome.kind === 'failed') return `the other guest failed: ${outcome.fault.message}`;
       const results = decodeResults(outcome.output);
       foreign.push(...one.before.map((step, index) => payloadOf(step, generation, results[index])));
     }
-    return judge(one, generation, await invoke(one.role, encodeScript(one.steps, { generation, lane, foreign }), one));
+    const outcome = invoke(one.role, encodeScript(one.steps, { generation, lane, port, foreign }), one);
+    if (one.unloadsAt !== null) await stopWaiting(guest(one.role), one.unloadsAt, outcome);
+    return judge(one, generation, await outcome);
   };
   const send = async (...steps: Step[]): Promise<Buffer[]> => {
     const one = casesOf('astrid_log', [{ name: 'sent', steps, want: OK_ANY }])[0]!;
-    const outcome = await invoke('full', encodeScript(steps, { generation, lane }), one);
+    const outcome = await invoke('full', encodeScript(steps, { generation, lane, port }), one);
     if (outcome.kind === 'failed') throw outcome.fault;
     const results = decodeResults(outcome.output);
     return steps.map((step, index) => payloadOf(step, generation, results[index]));

@@ -13,10 +13,18 @@ test('docs/abi.md is what the table and the suite say now', (t) => {
   t.end();
 });
 
-test('every served call has cases, and each kind of case that its row calls for', (t) => {
+test('every served call has cases, and each kind of case that its row calls for, and a row in docs/abi.md', (t) => {
+  const rows = readFileSync(join(PACKAGE_ROOT, 'docs/abi.md'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('|'));
   for (const { name, since, params, capability } of SYSCALLS) {
     const cases = CASES.get(name) ?? [];
     if (since === null && cases.length === 0) continue;
+    t.ok(cases.length > 0, `${name}: a case`);
+    t.ok(
+      rows.some((line) => line.includes(` \`${name}\``) && !line.includes('not served yet')),
+      `${name}: a row in docs/abi.md`,
+    );
     const has = (kind: CaseKind) => cases.some((one) => one.kind === kind);
     const blocks = PROFILES.some((profile) => profile.call === name && profile.blocks === true);
     t.ok(has('good') || blocks, `${name}: the good case`);

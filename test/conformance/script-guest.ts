@@ -2,7 +2,7 @@ import { ENTRY_POINTS } from '../../abi/entry-points.js';
 import type { AbiGeneration } from '../../abi/manifest.js';
 import { SYSCALLS } from '../../abi/table.js';
 import { assemble, guestText } from '../kit/guest-wat.js';
-import { type Arg, LANE, ONCE, rowOf, type Segment, type Step } from './case.js';
+import { type Arg, LANE, ONCE, PORT, rowOf, type Segment, type Step } from './case.js';
 
 /** Calls the guest imports: what this version serves, in the order of the table. The position is the number in a script. */
 export const SCRIPT_CALLS = SYSCALLS.filter(({ since }) => since !== null);
@@ -151,8 +151,9 @@ let scripts = 0;
 
 interface ScriptContext {
   readonly generation: AbiGeneration;
-  /** Put in the place of LANE wherever bytes are written out. */
+  /** Put in the place of LANE and PORT wherever bytes are written out. */
   readonly lane: string;
+  readonly port: number;
   /** What the steps before it answered to another guest. */
   readonly foreign?: readonly Buffer[];
 }
@@ -177,18 +178,23 @@ function encodeArg(arg: Arg, skipOf: (step: number) => number, within: ScriptCon
       return Buffer.concat([Buffer.from([0]), offset]);
     }
     case 'block':
-      return encodeBlock(arg.segments, within.lane);
+      return encodeBlock(arg.segments, within);
     case 'stale':
       return Buffer.from([2]);
     case 'from':
       return Buffer.concat([Buffer.from([3]), u32(arg.step), Buffer.from([skipOf(arg.step)])]);
     case 'foreign':
-      return encodeBlock([{ literal: within.foreign?.[arg.step] ?? Buffer.alloc(0) }], within.lane);
+      return encodeBlock([{ literal: foreignBytes(within.foreign?.[arg.step], arg.field) }], within);
   }
 }
 
-function encodeBlock(written: readonly Segment[], lane: string): Buffer {
-  const segments = written.map((one) => ('literal' in one ? { literal: nameLane(one.literal, lane) } : one));
+function foreignBytes(payload: Buffer | undefined, field: string | null): Buffer {
+  if (payload === undefined) throw new Error('the other guest has not answered');
+  return field === null ? payload : Buffer.from(String(Reflect.get(JSON.parse(payload.toString('utf8')), field)));
+}
+
+function encodeBlock(written: readonly Segment[], within: ScriptContext): Buffer {
+  const segments = written.map((one) => ('literal' in one ? { literal: fillIn(one.literal, within) } : one));
   const lengthOf = (one: Segment) => ('literal' in one ? one.literal.length : one.count);
   const total = segments.reduce((sum, one) => sum + lengthOf(one), 0);
   const parts = segments.map((one) =>
@@ -199,9 +205,13 @@ function encodeBlock(written: readonly Segment[], lane: string): Buffer {
   return Buffer.concat([Buffer.from([1]), u32(total), Buffer.from([segments.length]), ...parts]);
 }
 
-function nameLane(literal: Buffer, lane: string): Buffer {
-  if (!literal.includes(LANE) && !literal.includes(ONCE)) return literal;
-  return Buffer.from(literal.toString('utf8').replaceAll(LANE, lane).replaceAll(ONCE, `${scripts}`));
+function fillIn(literal: Buffer, { lane, port }: ScriptContext): Buffer {
+  const names = { [LANE]: lane, [ONCE]: `${scripts}`, [PORT]: `${port}` };
+  // Bytes that are not UTF-8 stay as they are.
+  if (!Object.keys(names).some((name) => literal.includes(name))) return literal;
+  return Buffer.from(
+    Object.entries(names).reduce((text, [name, value]) => text.replaceAll(name, value), literal.toString('utf8')),
+  );
 }
 
 function u32(value: number): Buffer {

@@ -138,7 +138,7 @@ test('a stream, is read as it comes, ends empty, and closes once and again', asy
   service.closeStream(1, caller());
   service.closeStream(1, caller());
   service.closeStream(99, caller());
-  t.equal(await codeOf(service.readStream(1, caller())), 'not_found');
+  t.equal(await codeOf(service.readStream(1, caller())), 'bad_handle');
 });
 
 test('streams, are four at once, numbered for ever, and nobody else’s', async (t) => {
@@ -148,12 +148,12 @@ test('streams, are four at once, numbered for ever, and nobody else’s', async 
   const handles = await Promise.all([open(), open(), open(), open()]);
   t.same(handles.map(({ handle }) => handle).sort(), ['1', '2', '3', '4']);
   await t.rejects(open(), { code: 'quota_exceeded', message: 'HTTP stream cap reached (4/4)' });
-  t.equal(await codeOf(service.readStream(1, caller({ sourceId: 'two' }))), 'not_found');
+  t.equal(await codeOf(service.readStream(1, caller({ sourceId: 'two' }))), 'bad_handle');
   service.closeStream(2, caller({ sourceId: 'two' }));
   service.closeStream(2, caller());
   t.equal((await open()).handle, '5');
   service.release('one');
-  t.equal(await codeOf(service.readStream(1, caller())), 'not_found');
+  t.equal(await codeOf(service.readStream(1, caller())), 'bad_handle');
   await allClosed(server);
 });
 

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../../abi/limits.js';
-import { type CallProfile, casesOf, fault, json, okJson, padded } from '../case.js';
+import { type CallProfile, casesOf, fault, json, okJson, okText, padded } from '../case.js';
 
 const ask = { action: 'deploy', resource: 'production', risk_level: 'high' };
 const answered = okJson('approved and decision', (value) => {
@@ -24,6 +24,13 @@ export const APPROVAL: readonly CallProfile[] = [
       },
     ],
     cases: casesOf('astrid_request_approval', [
+      {
+        name: 'while the capsule is stopped, no',
+        args: [json(ask)],
+        want: okText('{"approved":false,"decision":"deny"}'),
+        guarded: true,
+        unloadsAt: 'answer to request_approval',
+      },
       { name: 'no action', args: [json({ ...ask, action: undefined })], want: bad('action') },
       { name: 'no resource', args: [json({ ...ask, resource: undefined })], want: bad('resource') },
       { name: 'no risk level', args: [json({ ...ask, risk_level: undefined })], want: bad('risk_level') },

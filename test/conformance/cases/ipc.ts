@@ -259,6 +259,13 @@ export const IPC: readonly CallProfile[] = [
           want: oneMessage,
         },
         {
+          name: 'while the capsule is stopped, no messages',
+          steps: [subscribe('conform.v1.x')],
+          args: [from(0), text('60000')],
+          want: noMessages,
+          unloadsAt: 'ipc_recv',
+        },
+        {
           name: 'a negative time-out',
           steps: [subscribe('conform.v1.x')],
           args: [from(0), text('-1')],

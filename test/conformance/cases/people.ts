@@ -8,7 +8,6 @@ import {
   from,
   json,
   LANE,
-  NOTHING,
   ONCE,
   okJson,
   okMatch,
@@ -38,8 +37,10 @@ const refusedInside = okJson('an error', (value) => typeof (value as { error?: u
 const fieldOf = (name: string, expected: unknown) =>
   okJson(`${name} ${String(expected)}`, (value) => (value as Record<string, unknown>)[name] === expected);
 
+const idTooLong = fault('too_large', /64/);
 const user = { platform: 'test', platform_user_id: `u-${LANE}` };
-const elicit = { type: 'text', key: 'name', description: 'Your name' };
+/** Without a name that is longer once it is filled in. */
+const plain = { platform: 'test', platform_user_id: 'plain' };
 
 export const PEOPLE: readonly CallProfile[] = [
   {
@@ -48,13 +49,13 @@ export const PEOPLE: readonly CallProfile[] = [
     params: [
       {
         valid: text(`front-${ONCE}`),
-        empty: okMatch(UUID),
+        empty: badRequest,
         notUtf8: okMatch(UUID),
         edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: okMatch(UUID) },
       },
       {
         valid: text(`  Telegram-${ONCE} `),
-        empty: okMatch(UUID),
+        empty: badRequest,
         notUtf8: okMatch(UUID),
         edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: okMatch(UUID) },
       },
@@ -104,7 +105,12 @@ export const PEOPLE: readonly CallProfile[] = [
     setup: [step('astrid_uplink_register', text(`send-${ONCE}`), text('send'), text('chat'))],
     good: okText('{"ok":true}'),
     params: [
-      { valid: from(0), empty: badRequest, notUtf8: badRequest, edge: { arg: fill(128), want: badRequest } },
+      {
+        valid: from(0),
+        empty: badRequest,
+        notUtf8: badRequest,
+        edge: { arg: fill(LIMITS.uplinkIdReadBytesMax), want: idTooLong },
+      },
       {
         valid: text('someone'),
         empty: okText('{"ok":true}'),
@@ -119,6 +125,8 @@ export const PEOPLE: readonly CallProfile[] = [
       },
     ],
     cases: casesOf('astrid_uplink_send', [
+      { name: 'an id of 64 bytes', args: [fill(64), text('s'), text('h')], want: badRequest, kind: 'limit' },
+      { name: 'an id of 65 bytes', args: [fill(65), text('s'), text('h')], want: idTooLong, kind: 'limit' },
       {
         name: 'an uplink nobody registered',
         args: [text(NOBODY), text('someone'), text('hello')],
@@ -143,9 +151,28 @@ export const PEOPLE: readonly CallProfile[] = [
   {
     call: 'astrid_identity_resolve',
     good: fieldOf('found', false),
-    params: [request(user, fieldOf('found', false))],
+    params: [request(plain, fieldOf('found', false))],
     cases: casesOf('astrid_identity_resolve', [
-      { name: 'no platform', args: [json({ platform_user_id: 'u' })], want: refusedInside },
+      { name: 'no platform', args: [json({ platform_user_id: 'u' })], want: badRequest },
+      { name: 'a blank platform', args: [json({ ...user, platform: ' ' })], want: refusedInside },
+      {
+        name: 'a user id of 512 bytes',
+        args: [json({ ...user, platform_user_id: 'u'.repeat(LIMITS.identityFieldBytesMax) })],
+        want: fieldOf('found', false),
+        kind: 'limit',
+      },
+      {
+        name: 'a user id of 513 bytes',
+        args: [json({ ...user, platform_user_id: 'u'.repeat(LIMITS.identityFieldBytesMax + 1) })],
+        want: refusedInside,
+        kind: 'limit',
+      },
+      {
+        name: 'during install',
+        args: [json(user)],
+        entry: 'astrid_install',
+        want: badRequest,
+      },
       {
         name: 'a slash in the user id',
         args: [json({ ...user, platform_user_id: 'a/b' })],
@@ -158,7 +185,13 @@ export const PEOPLE: readonly CallProfile[] = [
         want: refusedInside,
         kind: 'hostile',
       },
-      { name: 'a capsule without the capability', args: [json(user)], role: 'bare', want: missing, kind: 'capability' },
+      {
+        name: 'a capsule without the capability',
+        args: [json(user)],
+        role: 'bare',
+        want: refusedInside,
+        kind: 'capability',
+      },
     ]),
   },
   {
@@ -172,13 +205,19 @@ export const PEOPLE: readonly CallProfile[] = [
         want: refusedInside,
         kind: 'hostile',
       },
-      { name: 'a capsule without the capability', args: [json({})], role: 'bare', want: missing, kind: 'capability' },
+      {
+        name: 'a capsule without the capability',
+        args: [json({})],
+        role: 'bare',
+        want: refusedInside,
+        kind: 'capability',
+      },
     ]),
   },
   {
     call: 'astrid_identity_link',
     good: refusedInside,
-    params: [request({ ...user, astrid_user_id: NOBODY, method: 'test' }, refusedInside)],
+    params: [request({ ...plain, astrid_user_id: NOBODY, method: 'test' }, refusedInside)],
     cases: casesOf('astrid_identity_link', [
       {
         name: 'a user id that is no UUID',
@@ -189,7 +228,7 @@ export const PEOPLE: readonly CallProfile[] = [
         name: 'a capsule without the capability',
         args: [json({ ...user, astrid_user_id: NOBODY, method: 't' })],
         role: 'bare',
-        want: missing,
+        want: refusedInside,
         kind: 'capability',
       },
     ]),
@@ -197,10 +236,16 @@ export const PEOPLE: readonly CallProfile[] = [
   {
     call: 'astrid_identity_unlink',
     good: fieldOf('ok', true),
-    params: [request(user, fieldOf('ok', true))],
+    params: [request(plain, fieldOf('ok', true))],
     cases: casesOf('astrid_identity_unlink', [
       { name: 'nothing was linked', args: [json(user)], want: fieldOf('removed', false) },
-      { name: 'a capsule without the capability', args: [json(user)], role: 'bare', want: missing, kind: 'capability' },
+      {
+        name: 'a capsule without the capability',
+        args: [json(user)],
+        role: 'bare',
+        want: refusedInside,
+        kind: 'capability',
+      },
     ]),
   },
   {
@@ -218,7 +263,7 @@ export const PEOPLE: readonly CallProfile[] = [
         name: 'a capsule without the capability',
         args: [json({ astrid_user_id: NOBODY })],
         role: 'bare',
-        want: missing,
+        want: refusedInside,
         kind: 'capability',
       },
     ]),
@@ -252,97 +297,6 @@ export const PEOPLE: readonly CallProfile[] = [
         want: okText('{"allowed":false}'),
         kind: 'capability',
       },
-    ]),
-  },
-  {
-    call: 'astrid_elicit',
-    entry: 'astrid_install',
-    // Nobody is connected who could answer: what comes back is that nobody did, and never a value.
-    good: fault('cancelled'),
-    params: [request(elicit, fault('cancelled'))],
-    cases: casesOf('astrid_elicit', [
-      { name: 'outside of install and upgrade', args: [json(elicit)], want: fault('not_supported') },
-      {
-        name: 'an unknown type',
-        args: [json({ ...elicit, type: 'number' })],
-        entry: 'astrid_install',
-        want: badRequest,
-      },
-      { name: 'no key', args: [json({ type: 'text' })], entry: 'astrid_install', want: badRequest },
-      {
-        name: 'a selection without options',
-        args: [json({ ...elicit, type: 'select' })],
-        entry: 'astrid_upgrade',
-        want: badRequest,
-      },
-      {
-        name: 'a secret whose key has a colon',
-        args: [json({ ...elicit, type: 'secret', key: 'a:b' })],
-        entry: 'astrid_install',
-        want: badRequest,
-        kind: 'hostile',
-      },
-    ]),
-  },
-  {
-    call: 'astrid_has_secret',
-    good: okText('{"exists":false}'),
-    params: [request({ key: 'token' }, okText('{"exists":false}'), LIMITS.keyBytesMax)],
-    cases: casesOf('astrid_has_secret', [
-      { name: 'no key', args: [json({})], want: badRequest },
-      { name: 'an empty key', args: [json({ key: '' })], want: badRequest },
-      { name: 'a key with a colon', args: [json({ key: 'a:b' })], want: badRequest, kind: 'hostile' },
-      {
-        name: 'any capsule may ask',
-        args: [json({ key: 'token' })],
-        role: 'bare',
-        want: okText('{"exists":false}'),
-        kind: 'capability',
-      },
-    ]),
-  },
-  {
-    call: 'astrid_cron_schedule',
-    good: okText(''),
-    params: [
-      { valid: text('nightly'), empty: badRequest, notUtf8: badRequest, edge: null },
-      {
-        valid: text('0 3 * * *'),
-        empty: badRequest,
-        notUtf8: badRequest,
-        edge: { arg: fill(LIMITS.keyBytesMax, '*'), want: badRequest },
-      },
-      {
-        valid: json({ n: 1 }),
-        empty: okText(''),
-        notUtf8: badRequest,
-        edge: { arg: padded('"', '"', LIMITS.triggerBytesMax), want: okText('') },
-      },
-    ],
-    cases: casesOf('astrid_cron_schedule', [
-      { name: 'no such schedule', args: [text('x'), text('when it rains'), json(1)], want: badRequest },
-      {
-        name: 'the same name again replaces it',
-        steps: [step('astrid_cron_schedule', text('twice'), text('0 3 * * *'), json(1))],
-        args: [text('twice'), text('0 4 * * *'), NOTHING],
-        want: okText(''),
-      },
-      {
-        name: 'a capsule without the capability',
-        args: [text('x'), text('0 3 * * *'), json(1)],
-        role: 'bare',
-        want: missing,
-        kind: 'capability',
-      },
-    ]),
-  },
-  {
-    call: 'astrid_cron_cancel',
-    good: okText(''),
-    params: [{ valid: text('nightly'), empty: badRequest, notUtf8: badRequest, edge: null }],
-    cases: casesOf('astrid_cron_cancel', [
-      { name: 'what is not there', args: [text('absent')], want: okText('') },
-      { name: 'a capsule without the capability', args: [text('x')], role: 'bare', want: missing, kind: 'capability' },
     ]),
   },
 ];

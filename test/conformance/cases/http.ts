@@ -1,0 +1,236 @@
+import { LIMITS } from '../../../abi/limits.js';
+import {
+  type CallProfile,
+  casesOf,
+  fault,
+  fill,
+  foreign,
+  json,
+  OK_EMPTY,
+  okJson,
+  okMatch,
+  okText,
+  type ParamProfile,
+  PORT,
+  padded,
+  step,
+  text,
+  type Want,
+} from '../case.js';
+
+const missing = fault('capability_missing');
+const bad = fault('invalid_argument');
+const badHandle = fault('bad_handle');
+/** Nothing listens on the discard port of loopback, and without an operator's grant no connection is tried. */
+const LOCAL = 'http://127.0.0.1:9/';
+/** A server that answers, and that the operator opened. */
+const GRANTED = `http://127.0.0.1:${PORT}`;
+
+const request = (value: object, edge: Want): ParamProfile => ({
+  valid: json(value),
+  empty: bad,
+  notUtf8: bad,
+  edge: { arg: padded(`${JSON.stringify(value).slice(0, -1)},"unknown":"`, '"}', LIMITS.payloadBytesMax), want: edge },
+});
+const localRefused = fault('policy_denied');
+const answered = (status: number, body: string) =>
+  okJson(`${status} ${body}`, (value) => {
+    const reply = value as { readonly status: number; readonly body: string };
+    return reply.status === status && reply.body === body;
+  });
+
+const httpCases = (call: string) =>
+  casesOf(call, [
+    {
+      name: 'the same server under a name that the operator did not open',
+      args: [json({ url: `http://localhost:${PORT}/` })],
+      want: localRefused,
+      kind: 'hostile',
+    },
+    {
+      name: 'a redirect to a local address that is not open',
+      args: [json({ url: `${GRANTED}/away` })],
+      want: localRefused,
+      kind: 'hostile',
+    },
+    {
+      name: 'a name that leads to a local address',
+      args: [json({ url: 'http://localhost:9/' })],
+      want: localRefused,
+      kind: 'hostile',
+    },
+    {
+      name: 'a local address inside IPv6',
+      args: [json({ url: 'http://[::ffff:127.0.0.1]/' })],
+      want: missing,
+      kind: 'hostile',
+    },
+    {
+      name: 'a host the manifest does not list',
+      args: [json({ url: 'http://example.org/' })],
+      want: missing,
+      kind: 'capability',
+    },
+    {
+      name: 'a capsule without the capability',
+      args: [json({ url: LOCAL })],
+      role: 'bare',
+      want: missing,
+      kind: 'capability',
+    },
+    { name: 'no url', args: [json({})], want: bad },
+    { name: 'a scheme that is not http', args: [json({ url: 'file:///etc/passwd' })], want: bad, kind: 'hostile' },
+    { name: 'an unknown method', args: [json({ url: LOCAL, method: 'BREW' })], want: bad },
+    {
+      name: 'a line break in a header',
+      args: [json({ url: LOCAL, headers: { a: 'b\r\nc: d' } })],
+      want: bad,
+      kind: 'hostile',
+    },
+  ]);
+
+const handle: ParamProfile = {
+  valid: text('7'),
+  empty: bad,
+  notUtf8: bad,
+  edge: { arg: fill(LIMITS.streamHandleBytesMax, '0'), want: badHandle },
+};
+/** A close of what is not open is fine (ABI reference 2.5 and 2.6). */
+const closing: ParamProfile = { ...handle, edge: { arg: fill(LIMITS.streamHandleBytesMax, '0'), want: OK_EMPTY } };
+const openStream = (path: string) => step('astrid_http_stream_start', json({ url: `${GRANTED}${path}` }));
+const streamCases = (call: string, want: Want) =>
+  casesOf(call, [
+    {
+      name: "another capsule's stream",
+      before: [openStream('/')],
+      args: [foreign(0, 'handle')],
+      role: 'bare',
+      want,
+      kind: 'hostile',
+    },
+  ]);
+
+export const HTTP: readonly CallProfile[] = [
+  {
+    call: 'astrid_http_request',
+    good: localRefused,
+    params: [request({ url: LOCAL }, localRefused)],
+    cases: [
+      ...httpCases('astrid_http_request'),
+      ...casesOf('astrid_http_request', [
+        {
+          name: 'a server that the operator opened',
+          args: [json({ url: `${GRANTED}/` })],
+          want: answered(200, 'pong'),
+        },
+        {
+          name: 'method, header and body arrive',
+          args: [json({ url: `${GRANTED}/echo`, method: 'post', headers: { 'x-said': 'hi' }, body: 'words' })],
+          want: answered(200, 'POST hi words'),
+        },
+        {
+          name: 'while the capsule is stopped',
+          args: [json({ url: `${GRANTED}/silent` })],
+          want: fault('cancelled'),
+          unloadsAt: 'http 127.0.0.1',
+        },
+        {
+          name: 'an error status is an answer',
+          args: [json({ url: `${GRANTED}/missing` })],
+          want: answered(404, 'no'),
+        },
+        { name: 'a redirect is followed', args: [json({ url: `${GRANTED}/redirect` })], want: answered(200, 'pong') },
+        {
+          name: 'a body of 10 MiB',
+          args: [json({ url: `${GRANTED}/bytes/${LIMITS.httpBodyBytesMax}` })],
+          want: okMatch(/^\{"status":200/),
+          kind: 'limit',
+        },
+        {
+          name: 'a body of one byte more',
+          args: [json({ url: `${GRANTED}/bytes/${LIMITS.httpBodyBytesMax + 1}` })],
+          want: fault('too_large'),
+          kind: 'limit',
+        },
+        { name: 'a body that is not UTF-8', args: [json({ url: `${GRANTED}/binary` })], want: fault('not_supported') },
+      ]),
+    ],
+  },
+  {
+    call: 'astrid_http_stream_start',
+    good: localRefused,
+    params: [request({ url: LOCAL }, localRefused)],
+    cases: [
+      ...httpCases('astrid_http_stream_start'),
+      ...casesOf('astrid_http_stream_start', [
+        {
+          name: 'a server that the operator opened',
+          args: [json({ url: `${GRANTED}/` })],
+          want: okJson('handle 1 and status 200', (value) => {
+            const { handle: issued, status } = value as { readonly handle: string; readonly status: number };
+            return issued === '1' && status === 200;
+          }),
+          fresh: true,
+        },
+        {
+          name: 'the fifth open stream',
+          steps: Array.from({ length: LIMITS.httpStreamsMax }, () => openStream('/')),
+          args: [json({ url: `${GRANTED}/` })],
+          want: fault('quota_exceeded', /4\/4/),
+          kind: 'limit',
+          fresh: true,
+        },
+      ]),
+    ],
+  },
+  {
+    call: 'astrid_http_stream_read',
+    good: badHandle,
+    params: [handle],
+    cases: [
+      ...streamCases('astrid_http_stream_read', badHandle),
+      ...casesOf('astrid_http_stream_read', [
+        {
+          name: 'what the server sends',
+          steps: [openStream('/')],
+          args: [text('1')],
+          want: okText('pong'),
+          fresh: true,
+        },
+        {
+          name: 'the end of the body is empty',
+          steps: [openStream('/'), step('astrid_http_stream_read', text('1'))],
+          args: [text('1')],
+          want: OK_EMPTY,
+          fresh: true,
+        },
+        {
+          name: 'while the capsule is stopped, nothing',
+          steps: [openStream('/silent')],
+          args: [text('1')],
+          want: OK_EMPTY,
+          fresh: true,
+          unloadsAt: 'http stream',
+        },
+        {
+          name: 'a stream that was closed',
+          steps: [openStream('/'), step('astrid_http_stream_close', text('1'))],
+          args: [text('1')],
+          want: badHandle,
+          fresh: true,
+        },
+      ]),
+    ],
+  },
+  {
+    call: 'astrid_http_stream_close',
+    good: OK_EMPTY,
+    params: [closing],
+    cases: [
+      ...streamCases('astrid_http_stream_close', OK_EMPTY),
+      ...casesOf('astrid_http_stream_close', [
+        { name: 'an open stream', steps: [openStream('/')], args: [text('1')], want: OK_EMPTY, fresh: true },
+      ]),
+    ],
+  },
+];

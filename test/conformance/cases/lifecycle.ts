@@ -1,0 +1,188 @@
+import { LIMITS } from '../../../abi/limits.js';
+import {
+  type CallProfile,
+  casesOf,
+  fault,
+  fill,
+  json,
+  NOTHING,
+  OK_EMPTY,
+  okText,
+  type ParamProfile,
+  padded,
+  REFUSED_KEY,
+  SILENT_KEY,
+  step,
+  text,
+  type Want,
+} from '../case.js';
+
+const missing = fault('capability_missing');
+const badRequest = fault('invalid_argument');
+const elicit = { type: 'text', key: 'name', description: 'Your name' };
+
+/** A request of at most 10 MiB whose unknown field fills it up to the limit. */
+const request = (value: object, good: Want, bytesMax: number = LIMITS.payloadBytesMax): ParamProfile => ({
+  valid: json(value),
+  empty: badRequest,
+  notUtf8: badRequest,
+  edge: { arg: padded(`${JSON.stringify(value).slice(0, -1)},"unknown":"`, '"}', bytesMax), want: good },
+});
+
+/** Questions at install, secrets and timers. */
+export const LIFECYCLE: readonly CallProfile[] = [
+  {
+    call: 'astrid_elicit',
+    entry: 'astrid_install',
+    good: okText('{"value":"Ada"}'),
+    params: [request(elicit, okText('{"value":"Ada"}'))],
+    cases: casesOf('astrid_elicit', [
+      {
+        name: 'during an upgrade',
+        args: [json(elicit)],
+        entry: 'astrid_upgrade',
+        want: okText('{"value":"Ada"}'),
+      },
+      {
+        name: 'a list',
+        args: [json({ ...elicit, type: 'array' })],
+        entry: 'astrid_install',
+        want: okText('{"values":["one","two"]}'),
+      },
+      {
+        name: 'a choice',
+        args: [json({ ...elicit, type: 'select', options: ['red', 'green'] })],
+        entry: 'astrid_install',
+        want: okText('{"value":"red"}'),
+      },
+      {
+        name: 'a secret, whose value is never shown',
+        args: [json({ ...elicit, type: 'secret', key: 'token' })],
+        entry: 'astrid_install',
+        want: okText('{"ok":true}'),
+      },
+      {
+        name: 'while the capsule is stopped',
+        args: [json({ ...elicit, key: SILENT_KEY })],
+        entry: 'astrid_install',
+        want: fault('cancelled'),
+        unloadsAt: 'an answer',
+      },
+      {
+        name: 'the person does not want to',
+        args: [json({ ...elicit, key: REFUSED_KEY })],
+        entry: 'astrid_install',
+        want: fault('cancelled'),
+      },
+      { name: 'outside of install and upgrade', args: [json(elicit)], want: fault('not_supported') },
+      {
+        name: 'an unknown type',
+        args: [json({ ...elicit, type: 'number' })],
+        entry: 'astrid_install',
+        want: badRequest,
+      },
+      { name: 'no key', args: [json({ type: 'text' })], entry: 'astrid_install', want: badRequest },
+      {
+        name: 'a selection without options',
+        args: [json({ ...elicit, type: 'select' })],
+        entry: 'astrid_upgrade',
+        want: badRequest,
+      },
+      {
+        name: 'a secret whose key has a colon',
+        args: [json({ ...elicit, type: 'secret', key: 'a:b' })],
+        entry: 'astrid_install',
+        want: badRequest,
+        kind: 'hostile',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_has_secret',
+    good: okText('{"exists":false}'),
+    params: [request({ key: 'absent' }, okText('{"exists":false}'), LIMITS.keyBytesMax)],
+    cases: casesOf('astrid_has_secret', [
+      {
+        name: 'one that a person gave',
+        steps: [step('astrid_elicit', json({ ...elicit, type: 'secret', key: 'given' }))],
+        args: [json({ key: 'given' })],
+        entry: 'astrid_install',
+        want: okText('{"exists":true}'),
+      },
+      {
+        name: "another capsule's",
+        before: [step('astrid_elicit', json({ ...elicit, type: 'secret', key: 'theirs' }))],
+        args: [json({ key: 'theirs' })],
+        entry: 'astrid_install',
+        want: okText('{"exists":false}'),
+        kind: 'hostile',
+      },
+      { name: 'no key', args: [json({})], want: badRequest },
+      { name: 'an empty key', args: [json({ key: '' })], want: badRequest },
+      { name: 'a key with a colon', args: [json({ key: 'a:b' })], want: badRequest, kind: 'hostile' },
+      {
+        name: 'any capsule may ask',
+        args: [json({ key: 'token' })],
+        role: 'bare',
+        want: okText('{"exists":false}'),
+        kind: 'capability',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_cron_schedule',
+    good: OK_EMPTY,
+    params: [
+      {
+        valid: text('nightly'),
+        empty: badRequest,
+        notUtf8: badRequest,
+        edge: { arg: fill(LIMITS.cronNameBytesMax), want: OK_EMPTY },
+      },
+      {
+        valid: text('0 3 * * *'),
+        empty: badRequest,
+        notUtf8: badRequest,
+        edge: { arg: fill(LIMITS.cronScheduleBytesMax, '*'), want: badRequest },
+      },
+      {
+        valid: json({ n: 1 }),
+        empty: OK_EMPTY,
+        notUtf8: OK_EMPTY,
+        edge: { arg: fill(LIMITS.cronPayloadBytesMax), want: OK_EMPTY },
+      },
+    ],
+    cases: casesOf('astrid_cron_schedule', [
+      { name: 'no such schedule', args: [text('x'), text('when it rains'), json(1)], want: badRequest },
+      {
+        name: 'the same name again replaces it',
+        steps: [step('astrid_cron_schedule', text('twice'), text('0 3 * * *'), json(1))],
+        args: [text('twice'), text('0 4 * * *'), NOTHING],
+        want: OK_EMPTY,
+      },
+      {
+        name: 'a capsule without the capability',
+        args: [text('x'), text('0 3 * * *'), json(1)],
+        role: 'bare',
+        want: missing,
+        kind: 'capability',
+      },
+    ]),
+  },
+  {
+    call: 'astrid_cron_cancel',
+    good: OK_EMPTY,
+    params: [
+      {
+        valid: text('nightly'),
+        empty: badRequest,
+        notUtf8: badRequest,
+        edge: { arg: fill(LIMITS.cronNameBytesMax), want: OK_EMPTY },
+      },
+    ],
+    cases: casesOf('astrid_cron_cancel', [
+      { name: 'what is not there', args: [text('absent')], want: OK_EMPTY },
+      { name: 'a capsule without the capability', args: [text('x')], role: 'bare', want: missing, kind: 'capability' },
+    ]),
+  },
+];
