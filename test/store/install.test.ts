@@ -252,14 +252,14 @@ test('a hook of an install, good, is run once before the capsule', async (t) => 
   const offer = await makeOffer({ name: 'demo', exports: { astrid_install: `${logAt(32, 5)} (i32.const 0)` } });
   t.same((await planOf(client, offer)).hooks, ['install']);
   await installOffer(client, offer);
-  t.same(await listNames(client), ['demo']);
+  t.same(await listNames(client), ['demo 1.0.0 ready']);
   await waitForLog(client, 'demo', /heard/);
 });
 
 test('a hook of an install, failing, leaves nothing installed and says why', async (t) => {
   const { client } = await start(t);
   const offer = await makeOffer({ name: 'demo', exports: { astrid_install: '(i32.const 7)' } });
-  t.match(await faultOf(installOffer(client, offer)), { message: /install/ });
+  t.match(await faultOf(installOffer(client, offer)), { message: /hook returned 7/ });
   t.same(await listNames(client), []);
   t.same(await client.request('ps', {}), []);
 });
