@@ -14,9 +14,7 @@ import { readModule } from './path-source.js';
 const PAPER_BYTES_MAX = 1024 * 1024;
 
 /** The bytes of a `.capsule`: manifest, module, and the license and readme that the manifest names. */
-export async function packDirectory(
-  directory: string,
-): Promise<{ readonly manifestText: string; readonly packed: Buffer }> {
+async function packDirectory(directory: string): Promise<{ readonly manifestText: string; readonly packed: Buffer }> {
   const manifest = await readBelow(directory, MANIFEST_FILE, LIMITS.manifestBytesMax);
   const manifestText = decodeManifest(manifest);
   const { module, papers } = readNamedFiles(manifestText);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
+import { inspectModule } from '../../../abi/wasm/inspect.js';
 import { readModule } from '../../../abi/wasm/module-reader.js';
-import { inspectModule } from '../../../supervisor/capsule/inspect.js';
 import { clampMemory } from '../../../worker/clamp.js';
 import { compileWat, HEADER, section, u32 } from '../../wasm/modules.js';
 import { answerOf, applyEdits, editsOf, type FuzzTarget, property } from '../target.js';
