@@ -18,7 +18,7 @@ const none = z.strictObject({});
 export const APPROVAL_MODES = ['safe', 'guided', 'autonomous', 'yolo'] as const;
 export type ApprovalMode = (typeof APPROVAL_MODES)[number];
 
-export const APPROVAL_DECISIONS = ['once', 'session', 'deny'] as const;
+const APPROVAL_DECISIONS = ['once', 'session', 'deny'] as const;
 export type ApprovalDecision = (typeof APPROVAL_DECISIONS)[number];
 
 interface MethodRow {

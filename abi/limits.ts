@@ -13,6 +13,13 @@ export const LIMITS = {
   moduleBytesMax: 32 * MIB,
   // kept until its first start, so that it is hashed once
   recentHashBytesMax: 4 * MIB,
+  // the structure of one frame: 12 MiB of empty arrays or of one-byte keys cost far more than 12 MiB of text
+  /** Arrays and maps inside each other. Deeper ones would end in a stack overflow in some reader. */
+  frameDepthMax: 64,
+  /** Values in one frame, counted at the array and map headers, before memory is taken for them. */
+  frameValuesMax: 2 ** 21,
+  /** Map members in one frame; an object with more is slower to build than a syscall may take. */
+  frameMembersMax: 2 ** 17,
   // arguments of host calls (ABI reference 1.6)
   payloadBytesMax: 10 * MIB,
   pathBytesMax: 4096,
@@ -78,6 +85,69 @@ export const LIMITS = {
   // storage
   storageBytesPerPrincipalMax: 1024 * MIB,
   openOverlayFilesMax: 64,
+  // walks, the overlay and what is shown of it
+  /** Longest name of one component: NAME_MAX of every file system we can meet (limits.h). */
+  fileNameBytesMax: 255,
+  /** Deepest path. A guest could otherwise nest 2,000 directories in 4,096 bytes and make every tree walk quadratic. */
+  pathSegmentsMax: 128,
+  /** Most symbolic links followed in one walk (path_resolution(7): the kernel's own number). */
+  pathLinksMax: 40,
+  /** Directories with more entries than this are refused rather than collected in memory. */
+  directoryEntriesMax: 100_000,
+  /** Most changes in one answer; the records of a session are bounded alike. */
+  overlayChangesMax: 200_000,
+  /** Most changed paths of one session, and most bytes that their records take; both are held in memory. */
+  overlayRecordsMax: 100_000,
+  /** A log is rewritten when it has this many lines more than it needs; a guest that writes and deletes cannot fill it. */
+  overlayStaleLinesMax: 4096,
+  overlayRecordBytesMax: 128 * MIB,
+  /** Content up to this size is hashed when its file is first changed; above it, the times and the inode must do. */
+  overlayHashedBytesMax: 10 * MIB,
+  overlaySkippedShownMax: 100,
+  /** Text of all diffs of one answer: it must fit a control frame with room to spare. Rows after that have none. */
+  diffBytesMax: 16 * MIB,
+  /** Text above this size is not diffed. */
+  diffTextBytesMax: 1 * MIB,
+  /**
+   * Bounds of the search for a shortest diff: lines of one text, and lines that differ. Its cost grows with the square of
+   * the second: two unrelated texts of a megabyte would stop the supervisor for minutes.
+   */
+  diffSearchLinesMax: 20_000,
+  diffEditsMax: 500,
+  previewLinesMax: 40,
+  previewLineCharsMax: 200,
+  /** A guest decides when a preview is made, so its work is bounded more tightly than that of a diff. */
+  previewTextBytesMax: 256 * KIB,
+  // gate
+  /**
+   * A resource this long may have been cut on its way (the audit keeps as much). Path rules refuse it and no session
+   * allowance is kept for it: two resources could look the same.
+   */
+  gateResourceCharsMax: 1024,
+  globCharsMax: 1024,
+  /** Owners remembered; past it the oldest windows go, which are over or about to be. */
+  approvalAskersMax: 4096,
+  /** Unanswered questions of one capsule for one principal: more are refused, or a person could not find the real one. */
+  approvalsOpenPerCapsuleMax: 16,
+  approvalsOpenMax: 1024,
+  /** Questions that one capsule may put to a person in one minute. */
+  approvalAsksPerMinuteMax: 120,
+  approvalsSettledKept: 1000,
+  /** A queued question that nobody answered is void after this. */
+  approvalQueuedMsMax: 7 * 24 * 3_600_000,
+  /** An answer of `once` that nobody used, or a `deny` that nobody heard, is void after this. */
+  approvalAnsweredMsMax: 24 * 3_600_000,
+  /** How far the clock may step back before records count as being from the future. */
+  approvalClockSlackMs: 5 * 60_000,
+  // the way to the auditor
+  auditAppendBytesMax: 1 * MIB,
+  /** One is being synced, others wait at the auditor, and the rest collects here into larger ones. */
+  auditFramesInFlightMax: 4,
+  auditOutboxBytesMax: 8 * MIB,
+  auditAckWaitMs: 10_000,
+  auditRetryMs: 100,
+  auditRetryMsMax: 5_000,
+  auditCloseWaitMs: 2_000,
   // http (ABI reference 2.5)
   httpUrlCharsMax: 16 * KIB,
   httpHeadersMax: 100,

@@ -2,10 +2,8 @@ import type { CapabilityName } from './capabilities.js';
 
 /** One of the three ABI generations a guest may speak (design section 2). */
 export type AbiGeneration = 1 | 2 | 3;
-export const ABI_GENERATIONS: readonly AbiGeneration[] = [1, 2, 3];
 
 export type Tier = 'jail' | 'process';
-export const TIERS: readonly Tier[] = ['jail', 'process'];
 
 export type RestartPolicy = 'always' | 'on-failure' | 'never';
 export const RESTART_POLICIES: readonly RestartPolicy[] = ['always', 'on-failure', 'never'];

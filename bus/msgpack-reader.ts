@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { Fault } from '../abi/errno.js';
-import { FRAME_SHAPE } from './msgpack-limits.js';
+import { LIMITS } from '../abi/limits.js';
 
 /**
  * Reads one MessagePack value from bytes that may come from an attacker. It decodes and checks in one pass, so that
  * nothing can be seen differently by a checker and by a decoder. Refused with Fault `bad_frame`: truncation,
- * trailing bytes, nesting and counts beyond FRAME_SHAPE, extension types of any kind, map keys that are not
+ * trailing bytes, nesting and counts beyond the bounds of a frame, extension types of any kind, map keys that are not
  * strings, repeated keys (a check could read the first and the handler the last), the key `__proto__`, invalid
  * UTF-8, NaN and infinities (they compare false with every bound), and integers that a number cannot hold exactly.
  *
@@ -32,8 +32,8 @@ export function readValue(bytes: Buffer): unknown {
   source = bytes;
   position = 0;
   end = bytes.length;
-  valuesLeft = FRAME_SHAPE.valuesMax;
-  membersLeft = FRAME_SHAPE.membersMax;
+  valuesLeft = LIMITS.frameValuesMax;
+  membersLeft = LIMITS.frameMembersMax;
   try {
     const value = read(0);
     if (position !== end) throw refuse('trailing bytes');
@@ -107,7 +107,7 @@ function readArray(count: number, depth: number): unknown[] {
 
 function readMap(count: number, depth: number): Record<string, unknown> {
   enter(count * 2, count, depth);
-  if (count > membersLeft) throw refuse(`more than ${FRAME_SHAPE.membersMax} map members`);
+  if (count > membersLeft) throw refuse(`more than ${LIMITS.frameMembersMax} map members`);
   membersLeft -= count;
   const map: Record<string, unknown> = {};
   for (let i = 0; i < count; i++) {
@@ -123,9 +123,9 @@ function readMap(count: number, depth: number): Record<string, unknown> {
 
 /** Everything that must hold before memory is taken for a collection of `count` values. */
 function enter(bytesAtLeast: number, count: number, depth: number): void {
-  if (depth >= FRAME_SHAPE.depthMax) throw refuse(`nested deeper than ${FRAME_SHAPE.depthMax}`);
+  if (depth >= LIMITS.frameDepthMax) throw refuse(`nested deeper than ${LIMITS.frameDepthMax}`);
   if (bytesAtLeast > end - position) throw refuse('a count that the remaining bytes cannot hold');
-  if (count > valuesLeft) throw refuse(`more than ${FRAME_SHAPE.valuesMax} values`);
+  if (count > valuesLeft) throw refuse(`more than ${LIMITS.frameValuesMax} values`);
   valuesLeft -= count;
 }
 

@@ -1,5 +1,5 @@
 import { Fault } from '../abi/errno.js';
-import { FRAME_SHAPE } from './msgpack-limits.js';
+import { LIMITS } from '../abi/limits.js';
 
 /**
  * Writes one value as MessagePack in two passes: measure, then fill a buffer of exactly that size. So a large payload
@@ -39,7 +39,7 @@ function measure(value: unknown, depth: number): number {
 
 function measureObject(value: object, depth: number): number {
   if (value instanceof Uint8Array) return headerBytes(value.length, 0, true) + value.length;
-  if (depth >= FRAME_SHAPE.depthMax) throw refuse(`nested deeper than ${FRAME_SHAPE.depthMax}`);
+  if (depth >= LIMITS.frameDepthMax) throw refuse(`nested deeper than ${LIMITS.frameDepthMax}`);
   if (Array.isArray(value)) {
     let bytes = headerBytes(value.length, 16, false);
     for (let i = 0; i < value.length; i++) bytes += measure(value[i], depth + 1);

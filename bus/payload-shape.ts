@@ -3,7 +3,7 @@
  * form, with unknown members left out as the original's parser does, or MISMATCH. Plain functions and not a schema
  * library: every published message passes here, and most are refused or accepted by their first field.
  */
-export const MISMATCH: unique symbol = Symbol('mismatch');
+const MISMATCH: unique symbol = Symbol('mismatch');
 
 export type Reader = (value: unknown) => unknown;
 

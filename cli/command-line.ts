@@ -58,7 +58,7 @@ function nameOf(row: CommandRow): string {
 }
 
 /** The parser's words for what is wrong, in ours: what it is, spelled as it was typed. */
-export function explainMisuse(message: string | null, argv: readonly string[]): string {
+function explainMisuse(message: string | null, argv: readonly string[]): string {
   const unknown = /^Unknown (?:arguments?|commands?): (.+)$/.exec(message ?? '')?.[1];
   if (unknown !== undefined) {
     const words = unknown.split(', ').map((word) => {

@@ -50,7 +50,7 @@ export function readPairs(args: CommandArguments, option: string): Map<string, s
 }
 
 /** What a file holds as a secret, without the newline that editors add. */
-export async function readSecretFile(path: string, key: string): Promise<string> {
+async function readSecretFile(path: string, key: string): Promise<string> {
   const info = await stat(path).catch((cause: unknown) => {
     throw new Fault('not_found', `${key}: the file of the secret cannot be opened`, { field: key, cause });
   });

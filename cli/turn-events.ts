@@ -1,7 +1,7 @@
 import type { BusEventRow } from '../abi/control.js';
 
 /** How a turn ended: `agent.v1.turn.finished`. */
-export const TURN_OUTCOMES = ['ok', 'denied', 'queued', 'failed', 'timed_out', 'over_budget', 'cancelled'] as const;
+const TURN_OUTCOMES = ['ok', 'denied', 'queued', 'failed', 'timed_out', 'over_budget', 'cancelled'] as const;
 export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 
 /** What happens in a turn, as the views and the NDJSON output see it. */

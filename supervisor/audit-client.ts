@@ -4,6 +4,7 @@ import type { InclusionProof } from '../abi/audit/proof.js';
 import { EVENTS_PER_APPEND_MAX, type LoggedEvent, type ToSupervisorOf } from '../abi/audit/protocol.js';
 import type { AuditEvent } from '../abi/audit-event.js';
 import { Fault, type FaultCode } from '../abi/errno.js';
+import { LIMITS } from '../abi/limits.js';
 import type { AuditorLink } from './auditor/auditor-link.js';
 import { CheckpointStore } from './auditor/checkpoint-store.js';
 import { AuditorKeeper } from './auditor/keeper.js';
@@ -24,15 +25,6 @@ export interface AuditClientOptions {
   /** An auditor that answers nothing for so long is killed and started again. */
   readonly ackWaitMs?: number;
 }
-
-const RETRY_MS = 100;
-const RETRY_MS_MAX = 5_000;
-const ACK_WAIT_MS = 10_000;
-const CLOSE_WAIT_MS = 2_000;
-const FRAME_BYTES_MAX = 1024 * 1024;
-/** One is being synced, others wait at the auditor, and the rest collects here into larger ones. */
-const FRAMES_IN_FLIGHT_MAX = 4;
-const OUTBOX_BYTES_MAX = 8 * 1024 * 1024;
 
 /** Trying again may help. Everything else that an append is refused with is the fault of an event in it. */
 const PASSING: ReadonlySet<FaultCode> = new Set(['no_space', 'io_error', 'cancelled']);
@@ -59,7 +51,7 @@ export class AuditClient {
   #singly = 0;
   #flushing: NodeJS.Immediate | null = null;
   #retry: NodeJS.Timeout | null = null;
-  #retryMs = RETRY_MS;
+  #retryMs: number = LIMITS.auditRetryMs;
   #ackTimer: NodeJS.Timeout | null = null;
   #degraded = false;
   #dropped = 0;
@@ -150,7 +142,7 @@ export class AuditClient {
   #enqueue(event: AuditEvent, waiter: Outgoing['waiter']): void {
     const fitted = fitEvent(event);
     const bytes = encodeEvent(fitted);
-    if (this.#outbox.bytes > OUTBOX_BYTES_MAX) {
+    if (this.#outbox.bytes > LIMITS.auditOutboxBytesMax) {
       this.#degraded = true;
       throw unavailable('too many entries wait to be written');
     }
@@ -205,7 +197,10 @@ export class AuditClient {
       const empty = new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
       this.#scheduleFlush();
       const giveUp = new AbortController();
-      await Promise.race([empty, delay(CLOSE_WAIT_MS, undefined, { signal: giveUp.signal }).catch(() => undefined)]);
+      await Promise.race([
+        empty,
+        delay(LIMITS.auditCloseWaitMs, undefined, { signal: giveUp.signal }).catch(() => undefined),
+      ]);
       giveUp.abort();
     }
     await this.#store.flush();
@@ -234,8 +229,8 @@ export class AuditClient {
     const { link } = this.#keeper;
     if (link === null) return;
     const oneByOne = this.#singly > 0;
-    while (this.#outbox.framesInFlight < (oneByOne ? 1 : FRAMES_IN_FLIGHT_MAX)) {
-      const frame = this.#outbox.takeFrame(oneByOne ? 1 : EVENTS_PER_APPEND_MAX, FRAME_BYTES_MAX);
+    while (this.#outbox.framesInFlight < (oneByOne ? 1 : LIMITS.auditFramesInFlightMax)) {
+      const frame = this.#outbox.takeFrame(oneByOne ? 1 : EVENTS_PER_APPEND_MAX, LIMITS.auditAppendBytesMax);
       if (frame === null) break;
       const events = frame.items.map((item) => item.bytes);
       link.append(frame.id, this.#epoch, events);
@@ -248,7 +243,7 @@ export class AuditClient {
     if (this.#ackTimer !== null) clearTimeout(this.#ackTimer);
     this.#ackTimer = null;
     if (this.#outbox.framesInFlight === 0) return;
-    const waitMs = this.#options.ackWaitMs ?? ACK_WAIT_MS;
+    const waitMs = this.#options.ackWaitMs ?? LIMITS.auditAckWaitMs;
     const fault = new Fault('timed_out', `the auditor did not answer within ${waitMs} ms`);
     this.#ackTimer = setTimeout(() => void this.#keeper.link?.destroy(fault), waitMs);
   }
@@ -262,11 +257,11 @@ export class AuditClient {
     }
     const { items } = this.#outbox.takeOldest();
     this.#singly = Math.max(0, this.#singly - items.length);
-    this.#retryMs = RETRY_MS;
+    this.#retryMs = LIMITS.auditRetryMs;
     this.#checkpoint = ack.checkpoint;
     this.#store.put(ack.checkpoint);
     this.#settleLogged(items);
-    if (this.#outbox.bytes <= OUTBOX_BYTES_MAX / 2) this.#degraded = false;
+    if (this.#outbox.bytes <= LIMITS.auditOutboxBytesMax / 2) this.#degraded = false;
     this.#armAckTimer();
     this.#flush();
     this.#tellIfEmpty();
@@ -317,7 +312,7 @@ export class AuditClient {
       this.#retry = null;
       this.#flush();
     }, this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
+    this.#retryMs = Math.min(this.#retryMs * 2, LIMITS.auditRetryMsMax);
   }
 
   #onUp(opened: ToSupervisorOf<'opened'>): void {

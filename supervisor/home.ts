@@ -63,7 +63,7 @@ export async function openHome(path: string): Promise<Home> {
   return home;
 }
 
-export function describeHome(root: string): Home {
+function describeHome(root: string): Home {
   return {
     root,
     socket: join(root, 'run/system.sock'),

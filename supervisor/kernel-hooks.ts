@@ -1,5 +1,6 @@
 import type { AuditEvent } from '../abi/audit-event.js';
-import type { Fault } from '../abi/errno.js';
+import { Fault } from '../abi/errno.js';
+import { LIMITS } from '../abi/limits.js';
 import type { LogLevel } from '../abi/worker-protocol.js';
 import type { Actor } from '../bus/message.js';
 import type { Router } from '../bus/router.js';
@@ -94,6 +95,10 @@ function register(router: Router, process: CapsuleProcess) {
     for (const interceptor of [...manifest.interceptors, ...(adaptor?.interceptors ?? [])])
       router.addInterceptor(process.name, interceptor);
     return [];
+  }
+  if (manifest.interceptors.length > LIMITS.autoSubscriptionsMax) {
+    const message = `interceptor: a run loop has at most ${LIMITS.autoSubscriptionsMax}, this one ${manifest.interceptors.length}`;
+    throw new Fault('bad_manifest', message, { field: 'interceptor' });
   }
   return manifest.interceptors.map(({ event, action }) => {
     const handle = router.subscribe(process.name, event, { checkAcl: false });

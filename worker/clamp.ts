@@ -7,7 +7,7 @@ const PAGES_CEILING = 65_536;
 const PAGE_BYTES = 65_536;
 
 /** All tables of one module together. The engine spends some 16 to 24 bytes on an element, so this is below 24 MiB. */
-export const TABLE_ELEMENTS_MAX = 1_000_000;
+const TABLE_ELEMENTS_MAX = 1_000_000;
 
 /** New bounds for one memory or table. */
 interface Bound {

@@ -14,7 +14,7 @@ const ALIASES: Readonly<Record<string, LogLevel>> = { warning: 'warn', err: 'err
 const EMPTY = Buffer.alloc(0);
 
 /** Levels are case-insensitive, `warning` and `err` are accepted, anything else is info (ABI reference 2.11). */
-export function parseLogLevel(text: string): LogLevel {
+function parseLogLevel(text: string): LogLevel {
   const lower = text.toLowerCase();
   return LOG_LEVELS.find((level) => level === lower) ?? ALIASES[lower] ?? 'info';
 }

@@ -18,7 +18,7 @@ export class GuestTrap extends Error {
 }
 
 /** An argument that the worker itself refuses: even the calls with a status byte trap on it (ABI reference 1.3). */
-export class ArgumentFault extends Fault {}
+class ArgumentFault extends Fault {}
 
 const OK = Buffer.from([0]);
 const FAILED = Buffer.from([1]);

@@ -25,7 +25,7 @@ function bad(field: string, expected: string): never {
 }
 
 /** The text that is signed. */
-export function encodeTreeHead(head: TreeHead): string {
+function encodeTreeHead(head: TreeHead): string {
   return `${head.origin}\n${head.size}\n${head.root.toString('base64')}\n`;
 }
 
@@ -53,7 +53,7 @@ export function parseCheckpoint(text: string): Checkpoint {
  * Checks that the checkpoint is this log's and that this key signed it. Throws Fault `bad_log`: `origin` for another log's,
  * `key` if no line is by this key, `signature` if one claims to be and is not.
  */
-export function checkSignature(checkpoint: Checkpoint, key: NoteKey, verify: Verifier): void {
+function checkSignature(checkpoint: Checkpoint, key: NoteKey, verify: Verifier): void {
   const claimed = claimedSignatures(checkpoint, key);
   const message = Buffer.from(checkpoint.note.text);
   for (const signature of claimed) {

@@ -65,7 +65,7 @@ export type ToAuditorOf<T extends ToAuditor['t']> = Extract<ToAuditor, { t: T }>
 export type ToSupervisorOf<T extends ToSupervisor['t']> = Extract<ToSupervisor, { t: T }>;
 
 export const EVENTS_PER_APPEND_MAX = 1024;
-export const TAIL_LINES_MAX = 10_000;
+const TAIL_LINES_MAX = 10_000;
 const HASHES_MAX = 128;
 const CHECKPOINT_CHARS_MAX = 4096;
 

@@ -9,7 +9,7 @@ import { Fault } from '../errno.js';
  * the log's origin.
  */
 export const KEY_BYTES = 32;
-export const SIGNATURE_BYTES = 64;
+const SIGNATURE_BYTES = 64;
 
 /** DER in front of a raw seed (PKCS #8) and a raw public key (SubjectPublicKeyInfo), RFC 8410 section 7. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');

@@ -62,7 +62,7 @@ function cacheDirectory(env: Io['env']): string {
 }
 
 /** The compiler options that depend on where this package is installed: what editors resolve `astrid/sdk` by. */
-export function makeTypesConfig(packageRoot: string): string {
+function makeTypesConfig(packageRoot: string): string {
   const at = (path: string) => [join(packageRoot, path)];
   const config = {
     compilerOptions: {

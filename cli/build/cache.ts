@@ -72,7 +72,7 @@ export async function buildIfChanged(dir: string, outDir: string, options: Cache
 }
 
 /** What builds keep between them lies with the package, and never among what they put out. */
-export function toolchainDirectory(): string {
+function toolchainDirectory(): string {
   return join(findPackageRoot(fileURLToPath(import.meta.url)), '.build', 'toolchain');
 }
 

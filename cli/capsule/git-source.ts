@@ -22,7 +22,7 @@ export interface GitWish {
 }
 
 /** Settings that no configuration of the person or of the repository overrides: one protocol, no hooks, no helpers. */
-export function gitSettings(protocol: GitWish['protocol']): string[] {
+function gitSettings(protocol: GitWish['protocol']): string[] {
   const settings = {
     'protocol.allow': 'never',
     [`protocol.${protocol}.allow`]: 'always',

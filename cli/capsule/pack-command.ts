@@ -14,7 +14,7 @@ import { readModule } from './path-source.js';
 const PAPER_BYTES_MAX = 1024 * 1024;
 
 /** The bytes of a `.capsule`: manifest, module, and the license and readme that the manifest names. */
-export async function packDirectory(
+async function packDirectory(
   directory: string,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<{ readonly manifestText: string; readonly packed: Buffer }> {

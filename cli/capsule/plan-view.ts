@@ -27,7 +27,7 @@ function list(label: string, entries: readonly Line[]): Line[] {
 }
 
 /** Everything that is decided upon, most harmful first. A Terminal writes hidden characters out. */
-export function layOutFacts(facts: CapsuleFacts): Line[] {
+function layOutFacts(facts: CapsuleFacts): Line[] {
   const { generation, tier, limits, hash } = facts;
   return [
     ...(facts.description === null ? [] : [labelled('', facts.description)]),

@@ -68,7 +68,7 @@ function foreignNote(row: ApprovalRow): string | null {
 }
 
 /** Every line of the detail, whatever the strings hold: one that brings its own newlines does not get lines for free. */
-export function splitDetail(row: ApprovalRow): string[] {
+function splitDetail(row: ApprovalRow): string[] {
   return row.detail.flatMap((line) => line.split('\n'));
 }
 

@@ -6,7 +6,7 @@ import { syncDirectory } from './directory.js';
 import { errnoOf, faultOfDisk } from './disk-file.js';
 
 /** How far the stored checkpoint may be behind an acknowledged one while the disk takes it. */
-export const STORE_INTERVAL_MS = 100;
+const STORE_INTERVAL_MS = 100;
 const RETRY_MS = 1000;
 const CHECKPOINT_BYTES_MAX = 8192;
 

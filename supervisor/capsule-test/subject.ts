@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import { inspectModule } from '../../abi/wasm/inspect.js';
 import { detectGeneration } from '../capsule/generation.js';
-import { inspectModule } from '../capsule/inspect.js';
 import { parseManifest } from '../capsule/manifest-loader.js';
 import type { Subject } from './machine.js';
 

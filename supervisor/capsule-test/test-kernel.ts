@@ -16,7 +16,7 @@ import type { Actor } from '../../bus/message.js';
 import { normalisePayload } from '../../bus/payload.js';
 import { matchSubscription } from '../../bus/topic-match.js';
 import { KERNEL_ACTOR } from '../kernel-hooks.js';
-import { encodeRequest } from '../proc/guest-request.js';
+import { encodeRequest, encodeUpgrade } from '../proc/guest-request.js';
 import { parseGuestPath } from '../vfs/path.js';
 import { type Machine, openMachine, PEER, PRINCIPAL, SESSION, SESSION_ACTOR, type Subject } from './machine.js';
 
@@ -94,7 +94,7 @@ function makeKernel(subject: Subject, machine: Machine, close: () => Promise<voi
     },
     install: async () => void (await runExport(machine, 'astrid_install', Buffer.alloc(0))),
     upgrade: async (previous) => {
-      await runExport(machine, 'astrid_upgrade', Buffer.from(JSON.stringify({ prev_version: previous })));
+      await runExport(machine, 'astrid_upgrade', encodeUpgrade(previous));
     },
     close: () => {
       closing ??= close();

@@ -55,7 +55,7 @@ export function describeCapsule(
 }
 
 /** What was asked for, the most harmful first. Topics have their own lists and are not repeated. */
-export function listCapabilities({ capabilities }: CapsuleManifest): CapabilityFact[] {
+function listCapabilities({ capabilities }: CapsuleManifest): CapabilityFact[] {
   const order = { high: 0, medium: 1, low: 2 } as const;
   return CAPABILITY_NAMES.filter((name) => name !== 'ipc_publish' && name !== 'ipc_subscribe')
     .flatMap((name): CapabilityFact[] => {

@@ -1,7 +1,7 @@
 import { OLDEST_EXPORT } from '../../abi/entry-points.js';
 import { Fault } from '../../abi/errno.js';
 import type { AbiGeneration } from '../../abi/manifest.js';
-import type { ModuleReport } from './inspect.js';
+import type { ModuleReport } from '../../abi/wasm/inspect.js';
 
 export interface GenerationVerdict {
   readonly generation: AbiGeneration;

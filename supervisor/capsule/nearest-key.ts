@@ -16,7 +16,7 @@ export function findNearestKey(key: string, known: readonly string[]): string | 
 }
 
 /** Levenshtein distance, one row at a time. */
-export function measureDistance(a: string, b: string): number {
+function measureDistance(a: string, b: string): number {
   const left = a.slice(0, CHARS_COMPARED_MAX).toLowerCase();
   const right = b.slice(0, CHARS_COMPARED_MAX).toLowerCase();
   let row = Array.from({ length: right.length + 1 }, (_, index) => index);

@@ -8,7 +8,7 @@ import { satisfiesRange } from './semver-rule.js';
  * versions go by name: an order that does not depend on when something was installed. The bus itself has no such
  * choice (every provider hears its topics), so more than one is reported wherever imports are shown.
  */
-export function findProviders(row: ImportRow, all: readonly CapsuleManifest[]): ProviderFact[] {
+function findProviders(row: ImportRow, all: readonly CapsuleManifest[]): ProviderFact[] {
   const found = all.flatMap(({ name, exports }) =>
     exports
       .filter(

@@ -1,8 +1,8 @@
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
+import type { ModuleReport } from '../../abi/wasm/inspect.js';
 import { detectGeneration, type GenerationVerdict } from './generation.js';
-import type { ModuleReport } from './inspect.js';
 import { MANIFEST_BYTES_MAX, parseManifest } from './manifest-loader.js';
 import {
   BUILTIN_SOURCE,

@@ -1,12 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
-import {
-  APPROVAL_BOUNDS,
-  APPROVAL_ID,
-  type ApprovalRecord,
-  type ApprovalState,
-  decodeRecord,
-  isOpen,
-} from './approval-record.js';
+import { LIMITS } from '../../abi/limits.js';
+import { APPROVAL_ID, type ApprovalRecord, type ApprovalState, decodeRecord, isOpen } from './approval-record.js';
 
 /** The durable table as the ledger uses it. `write` resolves after its changes are on disk, all of them or none. */
 export interface ApprovalTable {
@@ -109,7 +103,7 @@ export class ApprovalLedger {
   #surplus(next: ApprovalRecord): string[] {
     if (!isSettled(next)) return [];
     const settled = [...this.#records.values()].filter((record) => isSettled(record) && record.id !== next.id);
-    const over = settled.length + 1 - APPROVAL_BOUNDS.settledKept;
+    const over = settled.length + 1 - LIMITS.approvalsSettledKept;
     if (over <= 0) return [];
     return settled
       .sort((a, b) => a.changedAt - b.changedAt)

@@ -4,22 +4,6 @@ import type { ApprovalRow } from '../../abi/control.js';
 import { LIMITS } from '../../abi/limits.js';
 import { cleanLines, cleanText, spellOut } from './approval-text.js';
 
-/** Bounds of approvals. Times in milliseconds. */
-export const APPROVAL_BOUNDS = {
-  /** Unanswered questions of one capsule for one principal: more are refused, or a person could not find the real one. */
-  openPerCapsuleMax: 16,
-  openMax: 1024,
-  /** Questions that one capsule may put to a person in one minute. */
-  asksPerMinuteMax: 120,
-  settledKept: 1000,
-  /** A queued question that nobody answered is void after this. */
-  queuedMsMax: 7 * 24 * 3_600_000,
-  /** An answer of `once` that nobody used, or a `deny` that nobody heard, is void after this. */
-  answeredMsMax: 24 * 3_600_000,
-  /** How far the clock may step back before records count as being from the future. */
-  clockSlackMs: 5 * 60_000,
-} as const;
-
 /** What is asked. Made by the gate for a syscall (`kernel`), or by a capsule in words of its own (`capsule`). */
 export interface Question {
   readonly origin: 'kernel' | 'capsule';

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { ApprovalDecision, ApprovalRow } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { ApprovalLedger, type ApprovalStore } from './approval-ledger.js';
 import {
-  APPROVAL_BOUNDS,
   type ApprovalRecord,
   allowanceOf,
   bindingOf,
@@ -14,7 +14,6 @@ import {
   toApprovalRow,
 } from './approval-record.js';
 import { AskRate } from './ask-rate.js';
-import { RESOURCE_WHOLE_CHARS_MAX } from './types.js';
 
 /** How a question ended. `grant`: an earlier answer of `once` was used up for it. */
 export interface Outcome {
@@ -68,7 +67,7 @@ export class Approvals {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#ledger = new ApprovalLedger(options.store);
-    this.#rate = new AskRate(APPROVAL_BOUNDS.asksPerMinuteMax, this.#now);
+    this.#rate = new AskRate(LIMITS.approvalAsksPerMinuteMax, this.#now);
     const { unreadable } = this.#ledger;
     if (unreadable === 0) return;
     options.onFault(new Fault('io_error', `${unreadable} approval records cannot be read; they grant nothing`));
@@ -117,7 +116,7 @@ export class Approvals {
     try {
       const listened = this.#options.someoneListens(question.session, question.capsule);
       const id = (this.#options.makeId ?? makeRandomId)();
-      const rememberable = !question.onceOnly && question.resource.length < RESOURCE_WHOLE_CHARS_MAX;
+      const rememberable = !question.onceOnly && question.resource.length < LIMITS.gateResourceCharsMax;
       const allowance = rememberable ? allowanceOf(question) : null;
       const record = await makeRecord(question, {
         id,
@@ -313,7 +312,7 @@ export class Approvals {
       all++;
       if (`${record.principal}\0${record.capsule}` === owner) mine++;
     }
-    if (mine >= APPROVAL_BOUNDS.openPerCapsuleMax || all >= APPROVAL_BOUNDS.openMax || !this.#rate.take(owner)) {
+    if (mine >= LIMITS.approvalsOpenPerCapsuleMax || all >= LIMITS.approvalsOpenMax || !this.#rate.take(owner)) {
       throw new Fault('rate_limited', 'too many questions are waiting for an answer', { field: 'approval' });
     }
   }
@@ -321,8 +320,8 @@ export class Approvals {
   /** Past its time, or from a future that the clock no longer shows: an answer of unknown age is no answer. */
   #isVoid(record: ApprovalRecord): boolean {
     const age = this.#now() - record.changedAt;
-    const most = isOpen(record) ? APPROVAL_BOUNDS.queuedMsMax : APPROVAL_BOUNDS.answeredMsMax;
-    return age < -APPROVAL_BOUNDS.clockSlackMs || age > most;
+    const most = isOpen(record) ? LIMITS.approvalQueuedMsMax : LIMITS.approvalAnsweredMsMax;
+    return age < -LIMITS.approvalClockSlackMs || age > most;
   }
 
   #expireOld(): void {

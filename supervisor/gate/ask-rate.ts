@@ -1,6 +1,6 @@
+import { LIMITS } from '../../abi/limits.js';
+
 const WINDOW_MS = 60_000;
-/** Owners remembered; past it the oldest windows go, which are over or about to be. */
-const OWNERS_MAX = 4096;
 
 /** How many questions an owner may still ask in its present minute. */
 export class AskRate {
@@ -22,7 +22,7 @@ export class AskRate {
       return window.count <= this.#perMinute;
     }
     this.#windows.delete(owner);
-    if (this.#windows.size >= OWNERS_MAX) {
+    if (this.#windows.size >= LIMITS.approvalAskersMax) {
       const oldest = this.#windows.keys().next().value;
       if (oldest !== undefined) this.#windows.delete(oldest);
     }

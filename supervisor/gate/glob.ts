@@ -1,3 +1,8 @@
+import { LIMITS } from '../../abi/limits.js';
+
+const SLASH = 47;
+const WORD_BITS = 32;
+
 /**
  * Patterns over paths: `*` stands for any characters but a slash, `**` for any characters at all; everything else,
  * `?`, `[` and the backslash included, stands for itself. A pattern that ends in `/**` matches the directory too.
@@ -6,11 +11,6 @@
  * in one pass over the words, so the work is characters x words whatever the pattern: nothing backtracks, and a hostile
  * pattern has nothing to blow up (minimatch's CVE-2026-27904 took 12 bytes).
  */
-export const GLOB_CHARS_MAX = 1024;
-
-const SLASH = 47;
-const WORD_BITS = 32;
-
 export class Glob {
   /** 32-bit words per step: the cost of one character. */
   readonly words: number;
@@ -30,7 +30,8 @@ export class Glob {
   readonly #directory: Glob | null;
 
   constructor(pattern: string) {
-    if (pattern.length === 0 || pattern.length > GLOB_CHARS_MAX) throw new RangeError('a glob of 1 to 1024 characters');
+    if (pattern.length === 0 || pattern.length > LIMITS.globCharsMax)
+      throw new RangeError('a glob of 1 to 1024 characters');
     const tokens = tokenise(pattern);
     this.#accept = tokens.length;
     this.words = Math.ceil((tokens.length + 1) / WORD_BITS);

@@ -1,7 +1,8 @@
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import type { PolicyConfig } from '../config.js';
 import { Glob } from './glob.js';
-import { type Action, deny, type Layer, PASS, RESOURCE_WHOLE_CHARS_MAX, type Verdict } from './types.js';
+import { type Action, deny, type Layer, PASS, type Verdict } from './types.js';
 
 /** Schemes of paths that rules can name (ABI reference 2.1). */
 const PATH_FORM = /^(cwd|home|tmp):\/\//;
@@ -60,7 +61,7 @@ function judgePath(
   const scheme = PATH_FORM.exec(resource)?.[0];
   if (scheme === undefined) return PASS; // not a path: a topic, a key, a command
   const rest = resource.slice(scheme.length);
-  if ((rest !== '' && UNCANONICAL.test(hideEscapes(rest))) || resource.length >= RESOURCE_WHOLE_CHARS_MAX) {
+  if ((rest !== '' && UNCANONICAL.test(hideEscapes(rest))) || resource.length >= LIMITS.gateResourceCharsMax) {
     return block('the path is not in a form that the path rules can be checked against', 'deny_paths');
   }
   for (const name of namesOf(resource)) {

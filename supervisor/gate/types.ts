@@ -42,12 +42,6 @@ export interface Context {
   readonly mode: ApprovalMode;
 }
 
-/**
- * A resource this long may have been cut on its way (the audit keeps as much). Path rules refuse it and no session
- * allowance is kept for it: two resources could look the same.
- */
-export const RESOURCE_WHOLE_CHARS_MAX = 1024;
-
 /** The gate's last word. `approvalId` is the question that was asked or queued, if there was one. */
 export interface Decision {
   readonly verdict: 'allow' | 'deny';

@@ -15,9 +15,8 @@ const INNER_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /** Where `unshare`, `mount` and the shell of the script below are looked for. Nothing of a workspace is in it. */
 export const OUTER_ENV: Readonly<Record<string, string>> = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
-/** Descriptors of the script: the supervisor's channel, and the two layers that the paths must lead to. */
+/** Descriptors of the script: the supervisor's channel, then the two layers (4 and 5) that the paths must lead to. */
 export const CHANNEL_FD = 3;
-export const LOWER_FD = 4;
 export const BELOW_FD = 5;
 
 /**
@@ -164,7 +163,7 @@ export function commandLine(tools: SandboxTools, paths: ViewPaths, spec: Sandbox
   ];
 }
 
-export function sandboxArguments(spec: SandboxSpec): string[] {
+function sandboxArguments(spec: SandboxSpec): string[] {
   const { workspace, hidden } = spec;
   const readOnly = (...paths: readonly string[]) => paths.flatMap((path) => ['--remount-ro', path]);
   const tmpfs = (path: string) => ['--size', String(LIMITS.processTmpBytesMax), '--tmpfs', path];

@@ -1,7 +1,7 @@
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 
-export const ELICIT_KINDS = ['text', 'secret', 'select', 'array'] as const;
+const ELICIT_KINDS = ['text', 'secret', 'select', 'array'] as const;
 export type ElicitKind = (typeof ELICIT_KINDS)[number];
 
 /** What a capsule asks (ABI reference 2.8). */

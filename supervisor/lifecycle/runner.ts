@@ -2,6 +2,7 @@ import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { CapsuleProcess } from '../proc/capsule-process.js';
 import type { CapsuleSpec, ProcessHooks } from '../proc/capsule-spec.js';
+import { encodeUpgrade } from '../proc/guest-request.js';
 import type { InvocationOutcome } from '../proc/invocation.js';
 
 export interface LifecycleRequest {
@@ -102,8 +103,7 @@ export class CapsuleLifecycle implements LifecycleRunner {
     await this.#parts.record(request, 'accepted', version, why);
     const outcome = await process.submit({
       exportName: `astrid_${kind}`,
-      // The original sent the bare version, which its own SDK could not parse (ABI reference 3.5).
-      input: kind === 'install' ? Buffer.alloc(0) : Buffer.from(JSON.stringify({ prev_version: previousVersion })),
+      input: kind === 'install' ? Buffer.alloc(0) : encodeUpgrade(previousVersion ?? ''),
       actor: { principal, attribution: 'system', session: null },
       message: null,
       label: kind,

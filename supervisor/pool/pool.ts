@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import type { VerifyReport } from '../../abi/audit/verify.js';
 import { asFault, Fault } from '../../abi/errno.js';
-import type { ModuleReport } from '../capsule/inspect.js';
+import type { ModuleReport } from '../../abi/wasm/inspect.js';
 import type { AuditRequest, TaskName, TaskReply, TaskTable } from './tasks.js';
 
 /** Work that would stall the event loop: a 32 MiB module takes most of a second to hash. */

@@ -4,7 +4,7 @@ import { parseNoteKey } from '../../abi/audit/note.js';
 import { listSegments } from '../../abi/audit/segment-files.js';
 import { type VerifyReport, verifyLog } from '../../abi/audit/verify.js';
 import { asFault, type FaultCode } from '../../abi/errno.js';
-import { inspectModule as inspect, type ModuleReport } from '../capsule/inspect.js';
+import { inspectModule as inspect, type ModuleReport } from '../../abi/wasm/inspect.js';
 
 /** A result and the bytes it was made from, which go back to their owner without a copy. */
 export interface Returned<T> {

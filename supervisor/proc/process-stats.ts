@@ -41,12 +41,6 @@ export function innermostChild(pid: number): number {
   return current;
 }
 
-/** Field 22 of `/proc/<pid>/stat`: tells a process from a later one with the same pid. */
-export function readStartTime(pid: number): string | null {
-  const stat = readProc(`/proc/${pid}/stat`);
-  return stat === null ? null : (stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null);
-}
-
 function readProc(path: string): string | null {
   try {
     return readFileSync(path, 'utf8');

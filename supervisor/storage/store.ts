@@ -6,8 +6,8 @@ import { prepareStateFiles, probeSpace } from './state-files.js';
 import { BytesTable, RecordTable } from './table.js';
 
 /** Every table of the database. Adding one here is all it takes: it is created at the next boot. */
-export const BYTES_TABLES = ['kv', 'kv-usage'] as const;
-export const RECORD_TABLES = ['approvals', 'sessions', 'meta', 'identities', 'timers'] as const;
+const BYTES_TABLES = ['kv', 'kv-usage'] as const;
+const RECORD_TABLES = ['approvals', 'sessions', 'meta', 'identities', 'timers'] as const;
 export type BytesTableName = (typeof BYTES_TABLES)[number];
 export type RecordTableName = (typeof RECORD_TABLES)[number];
 

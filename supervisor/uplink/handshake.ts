@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** Version of the framing and of the handshake (ABI reference section 7). */
-export const UPLINK_PROTOCOL = 1;
+const UPLINK_PROTOCOL = 1;
 
 export interface TokenCheck {
   /** In constant time. */

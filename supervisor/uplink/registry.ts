@@ -53,8 +53,8 @@ interface Holder {
   draining: boolean;
 }
 
-export const PROMPT_TOPIC = 'user.v1.prompt';
-export const UNLINKED_TOPIC = 'astrid.v1.uplink.unlinked';
+const PROMPT_TOPIC = 'user.v1.prompt';
+const UNLINKED_TOPIC = 'astrid.v1.uplink.unlinked';
 
 /**
  * Front ends that capsules bring in from other platforms, and the reader of what people say there. The original put such messages in

@@ -1,10 +1,11 @@
+import { LIMITS } from '../../abi/limits.js';
 import type { PathRule } from './find-paths.js';
 import { type HandleScope, withHandles } from './handle-scope.js';
 import type { EntryKind, HeldEntry } from './held-dir.js';
 import { walkPlain } from './layer-walk.js';
 import { NEW_DIR_MODE_MASK, permissionsOf } from './layered-mount.js';
 import type { Overlay } from './overlay.js';
-import { guestPathOf, PATH_SEGMENTS_MAX } from './path.js';
+import { guestPathOf } from './path.js';
 import { namesAt, type Spot, shownAt, spotAt } from './spot.js';
 
 /** What one command left behind, and what it saw while it ran. */
@@ -30,7 +31,6 @@ export interface Adopted {
 }
 
 const NOTHING_FORBIDDEN: ReadonlySet<string> = new Set();
-const SKIPPED_MAX = 100;
 const OWNER_ALL = 0o700;
 
 /**
@@ -68,7 +68,7 @@ class Adoption {
     });
     for (const row of rows.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const segments = [...at, row.name];
-      if (segments.length > PATH_SEGMENTS_MAX || this.#isDenied(segments)) {
+      if (segments.length > LIMITS.pathSegmentsMax || this.#isDenied(segments)) {
         this.#skip(segments);
         continue;
       }
@@ -200,6 +200,6 @@ class Adoption {
   }
 
   #skip(segments: readonly string[]): void {
-    if (this.skipped.length < SKIPPED_MAX) this.skipped.push(segments.join('/'));
+    if (this.skipped.length < LIMITS.overlaySkippedShownMax) this.skipped.push(segments.join('/'));
   }
 }

@@ -1,9 +1,7 @@
 import { z } from 'zod';
+import { LIMITS } from '../../abi/limits.js';
 import { hashContent } from './content.js';
 import type { HeldEntry } from './held-dir.js';
-
-/** Content up to this size is hashed when its file is first changed; above it, the times and the inode must do. */
-export const HASHED_BYTES_MAX = 10 * 1024 * 1024;
 
 const decimal = z.string().regex(/^-?\d{1,20}$/, 'a decimal number');
 
@@ -16,7 +14,7 @@ export const lowerIdentity = z.strictObject({
   ino: decimal,
   dev: decimal,
   mode: z.number().int().nonnegative(),
-  /** SHA-256 in hex of a file up to HASHED_BYTES_MAX. */
+  /** SHA-256 in hex of a file up to LIMITS.overlayHashedBytesMax. */
   sha256: z.string().length(64).nullable(),
   /** Where a symbolic link pointed. */
   target: z.string().nullable(),
@@ -29,7 +27,7 @@ export type Base = LowerIdentity | null;
 /** Takes the identity of `name` in a directory of the lower layer. Reads the content of files up to the bound. */
 export async function identify(directory: HeldEntry, name: string, entry: HeldEntry): Promise<LowerIdentity> {
   const { stat, kind } = entry;
-  const hashed = kind === 'file' && stat.size <= BigInt(HASHED_BYTES_MAX);
+  const hashed = kind === 'file' && stat.size <= BigInt(LIMITS.overlayHashedBytesMax);
   return {
     kind,
     size: stat.size.toString(),

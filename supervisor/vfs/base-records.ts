@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { type Base, lowerIdentity } from './base-identity.js';
 import { readContent, writeAllAt } from './content.js';
 import { withHandles } from './handle-scope.js';
@@ -9,11 +10,6 @@ import type { HeldEntry } from './held-dir.js';
 
 const LOG_NAME = 'base.jsonl';
 const FRESH_NAME = 'base.jsonl.new';
-/** A log is rewritten when it has this many lines more than it needs; a guest that writes and deletes cannot fill it. */
-const STALE_LINES_MAX = 4096;
-/** Most changed paths of one session, and most bytes that their records take; both are held in memory. */
-export const RECORDS_MAX = 100_000;
-const LOG_BYTES_MAX = 128 * 1024 * 1024;
 
 /** Segments joined with `/`. A damaged log must not lead a walk anywhere. */
 const plainPath = z.string().refine((text) => text.split('/').every((name) => !['', '.', '..'].includes(name)));
@@ -86,8 +82,11 @@ export class BaseRecords {
 
   /** Throws `quota_exceeded` when the session has changed as many paths as it may. */
   async record(path: string, was: Base): Promise<void> {
-    if (this.#bytes > LOG_BYTES_MAX && this.#lines > 2 * this.#live()) await this.#rewrite();
-    if (this.#bytes > LOG_BYTES_MAX || (this.#bases.size >= RECORDS_MAX && !this.#bases.has(path))) {
+    if (this.#bytes > LIMITS.overlayRecordBytesMax && this.#lines > 2 * this.#live()) await this.#rewrite();
+    if (
+      this.#bytes > LIMITS.overlayRecordBytesMax ||
+      (this.#bases.size >= LIMITS.overlayRecordsMax && !this.#bases.has(path))
+    ) {
       throw new Fault('quota_exceeded', 'session: too many paths are changed; commit or roll back some of them');
     }
     await this.#append({ base: path, was });
@@ -129,7 +128,7 @@ export class BaseRecords {
     await writeAllAt(this.#file, bytes, this.#bytes);
     this.#bytes += bytes.length;
     this.#apply(entry);
-    if (this.#lines > 2 * this.#live() + STALE_LINES_MAX) await this.#rewrite();
+    if (this.#lines > 2 * this.#live() + LIMITS.overlayStaleLinesMax) await this.#rewrite();
   }
 
   #live(): number {
@@ -154,7 +153,7 @@ export class BaseRecords {
     const text = await withHandles(async (scope) => {
       const entry = scope.own(await this.#meta.lookup(LOG_NAME));
       if (entry === null || entry.kind !== 'file') throw new Fault('io_error', 'session records: expected a file');
-      return (await readContent(entry, 2 * LOG_BYTES_MAX)).toString('utf8');
+      return (await readContent(entry, 2 * LIMITS.overlayRecordBytesMax)).toString('utf8');
     });
     const complete = text.slice(0, text.lastIndexOf('\n') + 1);
     this.#bytes = Buffer.byteLength(complete);

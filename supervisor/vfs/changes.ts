@@ -1,12 +1,10 @@
 import type { DiffRow } from '../../abi/control.js';
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import type { EntryKind, HeldEntry } from './held-dir.js';
 import { walkPlain } from './layer-walk.js';
 import type { Overlay } from './overlay.js';
 import { parseGuestPath, startsWithSegments } from './path.js';
-
-/** Most changes in one answer; the records of a session are bounded alike. */
-export const CHANGES_MAX = 200_000;
 
 /**
  * One difference between the merged view and the workspace. `upper` null: the path itself is not in the upper layer,
@@ -78,8 +76,11 @@ async function listHidden(overlay: Overlay, at: readonly string[], changes: Chan
 }
 
 function add(changes: Change[], change: Change): void {
-  if (changes.length === CHANGES_MAX) {
-    throw new Fault('too_large', `the overlay holds more than ${CHANGES_MAX} changes; name the paths you mean`);
+  if (changes.length === LIMITS.overlayChangesMax) {
+    throw new Fault(
+      'too_large',
+      `the overlay holds more than ${LIMITS.overlayChangesMax} changes; name the paths you mean`,
+    );
   }
   changes.push(change);
 }

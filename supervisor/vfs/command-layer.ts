@@ -2,19 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readdir, rmdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { type Adopted, adoptLayer } from './adopt.js';
-import { RECORDS_MAX } from './base-records.js';
 import { errnoOf } from './errno-fault.js';
 import type { PathRule } from './find-paths.js';
 import { withHandles } from './handle-scope.js';
 import { type HeldEntry, openRoot } from './held-dir.js';
 import type { Overlay } from './overlay.js';
-import { PATH_SEGMENTS_MAX } from './path.js';
 import { ENTRY_BYTES } from './quota.js';
 import { emptyDirectory } from './remove-tree.js';
 
 /** Where layers of commands are, beside the session's own. */
-export const COMMANDS_DIR = 'commands';
+const COMMANDS_DIR = 'commands';
 const MARKER = 'since';
 /** The unit of st_blocks (stat(2)): a sparse file takes what it has, not what it claims. */
 const BLOCK_BYTES = 512;
@@ -124,13 +123,13 @@ async function measureTree(directory: HeldEntry, depth: number, seen: { entries:
       bytes += ENTRY_BYTES;
       seen.entries += 1;
       // More than a session may change: it could not be kept, and looking at it would go on and on.
-      if (seen.entries > RECORDS_MAX) return Number.POSITIVE_INFINITY;
+      if (seen.entries > LIMITS.overlayRecordsMax) return Number.POSITIVE_INFINITY;
       if (!row.isFile && !row.isDirectory) continue;
       bytes += await withHandles(async (scope) => {
         const entry = scope.own(await directory.lookup(row.name));
         if (entry?.kind === 'file') return Number(entry.stat.blocks) * BLOCK_BYTES;
         if (entry?.kind !== 'directory') return 0;
-        return depth < PATH_SEGMENTS_MAX ? measureTree(entry, depth + 1, seen) : Number.POSITIVE_INFINITY;
+        return depth < LIMITS.pathSegmentsMax ? measureTree(entry, depth + 1, seen) : Number.POSITIVE_INFINITY;
       });
     }
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { DiffRow } from '../../abi/control.js';
+import { LIMITS } from '../../abi/limits.js';
 import { type Change, listChanges, parseFilter } from './changes.js';
 import { readContent } from './content.js';
 import { EntryError } from './errno-fault.js';
@@ -6,10 +7,7 @@ import type { HandleScope } from './handle-scope.js';
 import type { HeldEntry } from './held-dir.js';
 import { walkPlain } from './layer-walk.js';
 import type { Overlay } from './overlay.js';
-import { DIFF_TEXT_BYTES_MAX, decodeText, unifiedDiff } from './text-diff.js';
-
-/** Text of all diffs of one answer: it must fit a control frame with room to spare. Rows after that have none. */
-export const DIFF_TOTAL_BYTES_MAX = 16 * 1024 * 1024;
+import { decodeText, unifiedDiff } from './text-diff.js';
 
 /**
  * What the session would change in the workspace, sorted by path (relative, `/` between names, unescaped). `bytes` is
@@ -24,7 +22,7 @@ export async function diffOverlay(overlay: Overlay, paths?: readonly string[]): 
     const row = await overlay.look(change.segments, (scope) => describe(scope, overlay, change));
     if (row === null) continue;
     textBytes += row.unified === null ? 0 : Buffer.byteLength(row.unified);
-    rows.push(textBytes > DIFF_TOTAL_BYTES_MAX ? { ...row, unified: null } : row);
+    rows.push(textBytes > LIMITS.diffBytesMax ? { ...row, unified: null } : row);
   }
   return rows.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }
@@ -64,9 +62,9 @@ async function holdAt(
 }
 
 async function textOf(entry: HeldEntry): Promise<string | null> {
-  if (entry.stat.size > BigInt(DIFF_TEXT_BYTES_MAX)) return null;
+  if (entry.stat.size > BigInt(LIMITS.diffTextBytesMax)) return null;
   try {
-    return decodeText(await readContent(entry, DIFF_TEXT_BYTES_MAX));
+    return decodeText(await readContent(entry, LIMITS.diffTextBytesMax));
   } catch (error) {
     // It grew past the bound while it was read.
     if (error instanceof EntryError) return null;
@@ -77,6 +75,6 @@ async function textOf(entry: HeldEntry): Promise<string | null> {
 /** Whether two binary files of diffable size are the same; larger ones are taken to differ, unread. */
 async function sameBytes(a: HeldEntry, b: HeldEntry): Promise<boolean> {
   if (a.kind !== 'file' || b.kind !== 'file' || a.stat.size !== b.stat.size) return false;
-  if (a.stat.size > BigInt(DIFF_TEXT_BYTES_MAX)) return false;
-  return (await readContent(a, DIFF_TEXT_BYTES_MAX)).equals(await readContent(b, DIFF_TEXT_BYTES_MAX));
+  if (a.stat.size > BigInt(LIMITS.diffTextBytesMax)) return false;
+  return (await readContent(a, LIMITS.diffTextBytesMax)).equals(await readContent(b, LIMITS.diffTextBytesMax));
 }

@@ -13,6 +13,7 @@ import {
 } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { EntryError, errnoOf } from './errno-fault.js';
 
 const openFd = promisify(fs.open);
@@ -25,9 +26,6 @@ const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY
  * (asm-generic/fcntl.h) holds for every processor that Node is built for on Linux.
  */
 const O_PATH = 0o10000000;
-
-/** Directories with more entries than this are refused rather than collected in memory. */
-export const DIRECTORY_ENTRIES_MAX = 100_000;
 
 export type EntryKind = 'file' | 'directory' | 'symlink' | 'whiteout' | 'special';
 
@@ -133,8 +131,8 @@ export class HeldEntry {
   async list(): Promise<{ name: string; kind: EntryKind }[]> {
     const rows: { name: string; kind: EntryKind }[] = [];
     for await (const row of await opendir(`/proc/self/fd/${this.fd}`, { bufferSize: 256 })) {
-      if (rows.length === DIRECTORY_ENTRIES_MAX) {
-        throw new EntryError('too_large', `is a directory of more than ${DIRECTORY_ENTRIES_MAX} entries`);
+      if (rows.length === LIMITS.directoryEntriesMax) {
+        throw new EntryError('too_large', `is a directory of more than ${LIMITS.directoryEntriesMax} entries`);
       }
       if (row.isFile()) rows.push({ name: row.name, kind: 'file' });
       else if (row.isDirectory()) rows.push({ name: row.name, kind: 'directory' });

@@ -1,10 +1,8 @@
+import { LIMITS } from '../../abi/limits.js';
 import { EntryError } from './errno-fault.js';
 import type { HandleScope } from './handle-scope.js';
 import type { HeldEntry } from './held-dir.js';
 import { type GuestPath, guestPathOf, normalise, type PathScheme } from './path.js';
-
-/** Most symbolic links followed in one walk (path_resolution(7): the kernel's own number). */
-export const LINKS_MAX = 40;
 
 /** An entry as seen in both layers; null where the layer does not have it, or where the upper one hides it. */
 export interface LayerPair {
@@ -69,7 +67,7 @@ export async function walkLayers(
     const entry = found.upper ?? found.lower;
     if (entry?.kind === 'symlink' && (rest.length > 1 || rules.followLast)) {
       links += 1;
-      if (links > LINKS_MAX) throw new EntryError('invalid_argument', 'goes through too many symbolic links');
+      if (links > LIMITS.pathLinksMax) throw new EntryError('invalid_argument', 'goes through too many symbolic links');
       const target = await dirs.lower?.readLink(name);
       release(scope, found);
       if (typeof target !== 'string') continue;

@@ -14,10 +14,6 @@ export interface GuestPath {
   readonly display: string;
 }
 
-/** Longest name of one component: NAME_MAX of every file system we can meet (limits.h). */
-export const NAME_BYTES_MAX = 255;
-/** Deepest path. A guest could otherwise nest 2,000 directories in 4,096 bytes and make every tree walk quadratic. */
-export const PATH_SEGMENTS_MAX = 128;
 /** Where the tmp root lies inside the home tree: a grant on `home://` covers it there (ABI reference 2.1). */
 const TMP_IN_HOME: readonly string[] = ['.local', 'tmp'];
 
@@ -65,8 +61,8 @@ export function parseGuestPath(text: string): GuestPath {
     throw new Fault('escapes_root', `path: leaves the root of ${scheme}://`, { field: 'path' });
   }
   for (const name of segments) {
-    if (Buffer.byteLength(name) > NAME_BYTES_MAX) {
-      throw new Fault('invalid_argument', `path: a name in it is longer than ${NAME_BYTES_MAX} bytes`, {
+    if (Buffer.byteLength(name) > LIMITS.fileNameBytesMax) {
+      throw new Fault('invalid_argument', `path: a name in it is longer than ${LIMITS.fileNameBytesMax} bytes`, {
         field: 'path',
       });
     }
@@ -83,7 +79,7 @@ function splitScheme(text: string): { scheme: PathScheme; rest: string } {
 
 /**
  * `base` followed by `names`, with empty names and `.` dropped and `..` taken back; null when that would leave the
- * root. Throws `invalid_argument` when the result is deeper than PATH_SEGMENTS_MAX.
+ * root. Throws `invalid_argument` when the result is deeper than LIMITS.pathSegmentsMax.
  */
 export function normalise(base: readonly string[], names: readonly string[]): string[] | null {
   const segments = [...base];
@@ -92,8 +88,8 @@ export function normalise(base: readonly string[], names: readonly string[]): st
     if (name !== '..') segments.push(name);
     else if (segments.pop() === undefined) return null;
   }
-  if (segments.length > PATH_SEGMENTS_MAX) {
-    throw new Fault('invalid_argument', `path: deeper than ${PATH_SEGMENTS_MAX} directories`, { field: 'path' });
+  if (segments.length > LIMITS.pathSegmentsMax) {
+    throw new Fault('invalid_argument', `path: deeper than ${LIMITS.pathSegmentsMax} directories`, { field: 'path' });
   }
   return segments;
 }

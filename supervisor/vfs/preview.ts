@@ -1,11 +1,7 @@
+import { LIMITS } from '../../abi/limits.js';
 import type { Mount } from './mount.js';
 import { escapeUnprintable, type GuestPath } from './path.js';
 import { decodeText, unifiedDiff } from './text-diff.js';
-
-export const PREVIEW_LINES_MAX = 40;
-export const PREVIEW_LINE_CHARS_MAX = 200;
-/** A guest decides when a preview is made, so its work is bounded more tightly than that of a diff. */
-const PREVIEW_TEXT_BYTES_MAX = 256 * 1024;
 
 /**
  * What a write would do, in lines a person can judge before answering an approval: what is there now, both sizes, and
@@ -23,12 +19,12 @@ export async function previewWrite(mount: Mount, path: GuestPath, content: Uint8
   const { size, isDir } = await mount.stat(path.segments);
   if (isDir) return [...lines, `${resolved.display} is a directory; the write would fail`];
   lines.push(`replaces ${resolved.display}: ${countBytes(size)} become ${countBytes(content.length)}`);
-  if (size > PREVIEW_TEXT_BYTES_MAX) return [...lines, 'the present content is too large to compare'];
+  if (size > LIMITS.previewTextBytesMax) return [...lines, 'the present content is too large to compare'];
   return [...lines, ...previewText(resolved, await mount.readFile(path.segments), content)];
 }
 
 function previewText(path: GuestPath, before: Uint8Array | null, content: Uint8Array): string[] {
-  if (content.length > PREVIEW_TEXT_BYTES_MAX) return ['the new content is too large to show'];
+  if (content.length > LIMITS.previewTextBytesMax) return ['the new content is too large to show'];
   const after = decodeText(content);
   const old = before === null ? '' : decodeText(before);
   if (after === null || old === null) return ['binary content'];
@@ -37,14 +33,14 @@ function previewText(path: GuestPath, before: Uint8Array | null, content: Uint8A
   const lines = unifiedDiff(path.segments.join('/'), before === null ? null : old, after)
     .split('\n')
     .slice(2, -1);
-  const shown = lines.slice(0, PREVIEW_LINES_MAX).map(cleanLine);
+  const shown = lines.slice(0, LIMITS.previewLinesMax).map(cleanLine);
   const left = lines.length - shown.length;
   return left > 0 ? [...shown, `… ${left} more lines`] : shown;
 }
 
 /** One line of untrusted text, escaped and cut. A tab is kept as spaces: it moves the cursor, but means no harm. */
 function cleanLine(line: string): string {
-  const cut = line.slice(0, PREVIEW_LINE_CHARS_MAX);
+  const cut = line.slice(0, LIMITS.previewLineCharsMax);
   const clean = escapeUnprintable(cut.replaceAll('\t', '    ')).replaceAll('\\\\', '\\');
   return cut.length < line.length ? `${clean} … ${line.length - cut.length} more characters` : clean;
 }

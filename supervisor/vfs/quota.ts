@@ -1,7 +1,7 @@
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { withHandles } from './handle-scope.js';
 import { type HeldEntry, openRoot } from './held-dir.js';
-import { PATH_SEGMENTS_MAX } from './path.js';
 
 /** What every file, directory and whiteout counts beside its content: empty ones take inodes and records, too. */
 export const ENTRY_BYTES = 1024;
@@ -65,7 +65,7 @@ async function measureBelow(directory: HeldEntry, depth: number): Promise<number
     bytes += await withHandles(async (scope) => {
       const entry = scope.own(await directory.lookup(row.name));
       if (entry?.kind === 'file') return Number(entry.stat.size);
-      return entry?.kind === 'directory' && depth < PATH_SEGMENTS_MAX ? measureBelow(entry, depth + 1) : 0;
+      return entry?.kind === 'directory' && depth < LIMITS.pathSegmentsMax ? measureBelow(entry, depth + 1) : 0;
     });
   }
   return bytes;

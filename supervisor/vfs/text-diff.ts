@@ -1,18 +1,11 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
+import { LIMITS } from '../../abi/limits.js';
 
-/** Text above this size is not diffed. */
-export const DIFF_TEXT_BYTES_MAX = 1024 * 1024;
-/**
- * Bounds of the search for a shortest diff: lines of one text, and lines that differ. Its cost grows with the square of
- * the second: two unrelated texts of a megabyte would stop the supervisor for minutes.
- */
-const SEARCH_LINES_MAX = 20_000;
-const EDITS_MAX = 500;
 const CONTEXT_LINES = 3;
 
 /** The text of a file, or null if it is none: not UTF-8, holding NUL, or longer than the bound. */
 export function decodeText(content: Uint8Array): string | null {
-  if (content.length > DIFF_TEXT_BYTES_MAX || content.includes(0)) return null;
+  if (content.length > LIMITS.diffTextBytesMax || content.includes(0)) return null;
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content);
   } catch (error) {
@@ -31,8 +24,8 @@ export function unifiedDiff(path: string, before: string | null, after: string |
   const to = after === null ? '/dev/null' : `b/${path}`;
   const old = splitLines(before ?? '');
   const fresh = splitLines(after ?? '');
-  const options = { context: CONTEXT_LINES, maxEditLength: EDITS_MAX, headerOptions: FILE_HEADERS_ONLY };
-  if (Math.max(old.length, fresh.length) <= SEARCH_LINES_MAX) {
+  const options = { context: CONTEXT_LINES, maxEditLength: LIMITS.diffEditsMax, headerOptions: FILE_HEADERS_ONLY };
+  if (Math.max(old.length, fresh.length) <= LIMITS.diffSearchLinesMax) {
     const patch = createTwoFilesPatch(from, to, before ?? '', after ?? '', undefined, undefined, options);
     if (patch !== undefined) return patch;
   }

@@ -64,7 +64,7 @@ export class Whiteouts {
  * Runs `mknod NAME c 0 0` in a held directory, which the child inherits as descriptor 3: no path of ours is resolved.
  * Returns null, or why it did not work.
  */
-export async function makeNodeWith(program: string, directory: HeldEntry, name: string): Promise<string | null> {
+async function makeNodeWith(program: string, directory: HeldEntry, name: string): Promise<string | null> {
   const child = spawn(program, ['-m', '000', `/proc/self/fd/3/${name}`, 'c', '0', '0'], {
     stdio: ['ignore', 'ignore', 'pipe', directory.fd],
     env: {},

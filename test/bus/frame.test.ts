@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { decodePayload, encodeFrame, FRAME_HEADER_BYTES } from '../../bus/frame.js';
-import { FRAME_SHAPE } from '../../bus/msgpack-limits.js';
 
 fc.configureGlobal({ seed: 20_260_101 });
 
@@ -117,8 +117,8 @@ test('encodeFrame, what the other side would refuse or misread, throws a Fault a
 
 test('decodePayload, nesting up to 64 is read, and deeper nesting of any shape is a Fault', async (t) => {
   const nest = (depth: number) => Buffer.concat([Buffer.alloc(depth, 0x91), Buffer.from([0xc0])]);
-  t.ok(decodePayload(nest(FRAME_SHAPE.depthMax)));
-  t.equal(faultOf(nest(FRAME_SHAPE.depthMax + 1)), 'bad_frame');
+  t.ok(decodePayload(nest(LIMITS.frameDepthMax)));
+  t.equal(faultOf(nest(LIMITS.frameDepthMax + 1)), 'bad_frame');
   for (const depth of [1e4, 1e5, 1e6, 1e7]) t.equal(faultOf(nest(depth)), 'bad_frame', `${depth} arrays`);
   t.equal(faultOf(Buffer.alloc(1e6, fromHex('81 a1 61'))), 'bad_frame', 'maps');
   t.equal(faultOf(Buffer.alloc(1e6, fromHex('dd 00 00 00 01'))), 'bad_frame', 'array32');
@@ -195,13 +195,13 @@ test('decodePayload, 64-bit integers that a number can hold, are read as numbers
 });
 
 test('decodePayload, more values or members than a frame may have, is a Fault before memory is taken for them', async (t) => {
-  const values = Buffer.alloc(FRAME_SHAPE.valuesMax + 6, 0xc0);
+  const values = Buffer.alloc(LIMITS.frameValuesMax + 6, 0xc0);
   values[0] = 0xdd;
-  values.writeUInt32BE(FRAME_SHAPE.valuesMax + 1, 1);
+  values.writeUInt32BE(LIMITS.frameValuesMax + 1, 1);
   t.equal(faultOf(values), 'bad_frame');
-  const members = Buffer.alloc(5 + 2 * (FRAME_SHAPE.membersMax + 1), 0xa0);
+  const members = Buffer.alloc(5 + 2 * (LIMITS.frameMembersMax + 1), 0xa0);
   members[0] = 0xdf;
-  members.writeUInt32BE(FRAME_SHAPE.membersMax + 1, 1);
+  members.writeUInt32BE(LIMITS.frameMembersMax + 1, 1);
   t.match(
     t.throws(() => decodePayload(members)),
     { code: 'bad_frame', message: /map members/ },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { type Test, test } from 'tap';
 import { Fault } from '../../abi/errno.js';
-import { inspectModule } from '../../supervisor/capsule/inspect.js';
+import { inspectModule } from '../../abi/wasm/inspect.js';
 import { type BlobWorker, CapsuleStore } from '../../supervisor/capsule/store.js';
 import { compileWat } from '../wasm/modules.js';
 

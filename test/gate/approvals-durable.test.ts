@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import type { ApprovalRow } from '../../abi/control.js';
 import { Fault } from '../../abi/errno.js';
-import { APPROVAL_BOUNDS } from '../../supervisor/gate/approval-record.js';
+import { LIMITS } from '../../abi/limits.js';
 import { codeOf, hashOf, MemoryStore, makeApprovals, makeQuestion, only, openDurable, settleTurn } from './kit.js';
 
 const WAIT_MS = 1000;
@@ -72,15 +72,15 @@ test('records past their time, or from after the present, grant nothing', async 
   listening.clear();
   const { id } = await approvals.ask(makeQuestion(), WAIT_MS);
   await approvals.answer(id, 'once', 'cli');
-  clock.now -= APPROVAL_BOUNDS.clockSlackMs + 1;
+  clock.now -= LIMITS.approvalClockSlackMs + 1;
   t.equal(await approvals.consume(makeQuestion()), null, 'the clock went back');
-  clock.now += APPROVAL_BOUNDS.clockSlackMs + 1 + APPROVAL_BOUNDS.answeredMsMax + 1;
+  clock.now += LIMITS.approvalClockSlackMs + 1 + LIMITS.approvalAnsweredMsMax + 1;
   t.equal(await approvals.consume(makeQuestion()), null, 'a day later');
   approvals.list();
   await settleTurn();
   t.same(approvals.list(), []);
   const old = await approvals.ask(makeQuestion({ resource: 'cwd://b' }), WAIT_MS);
-  clock.now += APPROVAL_BOUNDS.queuedMsMax + 1;
+  clock.now += LIMITS.approvalQueuedMsMax + 1;
   t.equal(await codeOf(approvals.answer(old.id, 'once', 'cli')), 'not_found', 'a week later');
 });
 
@@ -91,12 +91,12 @@ test('settled records, past what is kept, go; open ones and grants stay', async 
   const keep = await approvals.ask(makeQuestion({ resource: 'cwd://keep' }), WAIT_MS);
   const grant = await approvals.ask(makeQuestion({ resource: 'cwd://grant' }), WAIT_MS);
   await approvals.answer(grant.id, 'once', 'cli');
-  for (let at = 0; at < APPROVAL_BOUNDS.settledKept + 20; at++) {
+  for (let at = 0; at < LIMITS.approvalsSettledKept + 20; at++) {
     clock.now += 1000;
     const { id } = await approvals.ask(makeQuestion({ argsHash: hashOf(`${at}`) }), WAIT_MS);
     await approvals.answer(id, 'deny', 'cli');
   }
-  t.equal(store.rows.size, APPROVAL_BOUNDS.settledKept + 2);
+  t.equal(store.rows.size, LIMITS.approvalsSettledKept + 2);
   t.same(
     approvals
       .list()

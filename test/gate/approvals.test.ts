@@ -1,6 +1,6 @@
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
-import { APPROVAL_BOUNDS } from '../../supervisor/gate/approval-record.js';
+import { LIMITS } from '../../abi/limits.js';
 import { codeOf, hashOf, MemoryStore, makeApprovals, makeQuestion, only, settleTurn } from './kit.js';
 
 const WAIT_MS = 1000;
@@ -215,10 +215,10 @@ test('a capsule that floods, is refused past its bound, and others are not', asy
   const codes = await Promise.all(Array.from({ length: 50 }, (_, at) => ask('flood', at)));
   t.equal(
     codes.filter((code) => code === 'ok').length,
-    APPROVAL_BOUNDS.openPerCapsuleMax,
+    LIMITS.approvalsOpenPerCapsuleMax,
     'also when all come at once',
   );
-  t.equal(codes.filter((code) => code === 'rate_limited').length, 50 - APPROVAL_BOUNDS.openPerCapsuleMax);
+  t.equal(codes.filter((code) => code === 'rate_limited').length, 50 - LIMITS.approvalsOpenPerCapsuleMax);
   t.equal(await ask('fs', 0), 'ok');
   for (const row of approvals.list().filter(({ capsule }) => capsule === 'flood'))
     await approvals.answer(row.id, 'deny', 'cli');
@@ -227,7 +227,7 @@ test('a capsule that floods, is refused past its bound, and others are not', asy
     if ((await ask('flood', 1000 + asked)) !== 'ok') break;
     await approvals.answer(approvals.list().at(-1)!.id, 'deny', 'cli');
   }
-  t.ok(asked <= APPROVAL_BOUNDS.asksPerMinuteMax, `${asked} questions in one minute, each answered`);
+  t.ok(asked <= LIMITS.approvalAsksPerMinuteMax, `${asked} questions in one minute, each answered`);
   clock.now += 60_000;
   t.equal(await ask('flood', 9999), 'ok', 'the next minute');
 });

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { type Test, test } from 'tap';
-import { inspectModule } from '../../supervisor/capsule/inspect.js';
+import { inspectModule } from '../../abi/wasm/inspect.js';
 import { RecordChange, undoInterrupted } from '../../supervisor/capsule/record-change.js';
 import { CapsuleStore } from '../../supervisor/capsule/store.js';
 import { makeGuest } from '../kit/guests.js';

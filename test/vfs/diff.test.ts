@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, symlinkSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
+import { LIMITS } from '../../abi/limits.js';
 import { diffOverlay } from '../../supervisor/vfs/diff.js';
 import { parseGuestPath } from '../../supervisor/vfs/path.js';
-import { PREVIEW_LINE_CHARS_MAX, PREVIEW_LINES_MAX, previewWrite } from '../../supervisor/vfs/preview.js';
+import { previewWrite } from '../../supervisor/vfs/preview.js';
 import { decodeText, unifiedDiff } from '../../supervisor/vfs/text-diff.js';
 import { codeOf, diskTree, openSession, type Session } from './session-fixture.js';
 
@@ -148,10 +149,10 @@ test('a preview says what a write would do, before it is done', async (t) => {
 test('a preview of hostile content is short, and moves no cursor', async (t) => {
   const session = await openSession(t, { a: '' });
   const many = await preview(session, 'n', linesOf(10_000, 'line '));
-  t.equal(many.length, 1 + PREVIEW_LINES_MAX + 1);
+  t.equal(many.length, 1 + LIMITS.previewLinesMax + 1);
   t.equal(many.at(-1), '… 9961 more lines');
   const wide = await preview(session, 'n', 'x'.repeat(100_000));
-  t.ok(wide.every((line) => line.length < PREVIEW_LINE_CHARS_MAX + 60));
+  t.ok(wide.every((line) => line.length < LIMITS.previewLineCharsMax + 60));
   const nasty = await preview(session, 'x\u202e\u001b]8;;evil', 'a\u001b[2K\rb\u202ec\u200bd\te\\n');
   t.match(nasty.join('\n'), /\+a\\u\{1b\}\[2K\\u\{d\}b\\u\{202e\}c\\u\{200b\}d {4}e\\n/);
   for (const line of nasty) t.notMatch(line, /[\p{Cc}\p{Cf}]/u);

@@ -1,14 +1,14 @@
-import { ENTRY_POINTS, type EntryPoint } from '../../abi/entry-points.js';
-import { Fault } from '../../abi/errno.js';
-import type { SyscallRow } from '../../abi/syscalls/row.js';
-import { syscallByName } from '../../abi/table.js';
-import { EXTISM_ENV, EXTISM_ENV_MODULE, EXTISM_USER_MODULE } from '../../abi/wasm/extism-env.js';
-import { requirePlainMemory } from '../../abi/wasm/memory-rule.js';
-import { readModule, signatureOf, type WasmModule } from '../../abi/wasm/module-reader.js';
-import type { WasmImport } from '../../abi/wasm/module-sections.js';
-import { joinBounded, quotePrintable } from '../../abi/wasm/printable.js';
-import { equalSignatures, type FunctionSignature, formatSignature } from '../../abi/wasm/signature.js';
-import { WASI_MODULE, WASI_PREVIEW1 } from '../../abi/wasm/wasi-preview1.js';
+import { ENTRY_POINTS, type EntryPoint } from '../entry-points.js';
+import { Fault } from '../errno.js';
+import type { SyscallRow } from '../syscalls/row.js';
+import { syscallByName } from '../table.js';
+import { EXTISM_ENV, EXTISM_ENV_MODULE, EXTISM_USER_MODULE } from './extism-env.js';
+import { requirePlainMemory } from './memory-rule.js';
+import { readModule, signatureOf, type WasmModule } from './module-reader.js';
+import type { WasmImport } from './module-sections.js';
+import { joinBounded, quotePrintable } from './printable.js';
+import { equalSignatures, type FunctionSignature, formatSignature } from './signature.js';
+import { WASI_MODULE, WASI_PREVIEW1 } from './wasi-preview1.js';
 
 /** What a module asks for and offers. Plain data: it crosses threads and is shown before an install. */
 export interface ModuleReport {
@@ -41,14 +41,21 @@ const FIXED_MODULES: ReadonlyMap<string, ReadonlyMap<string, FunctionSignature>>
   [WASI_MODULE, WASI_PREVIEW1],
 ]);
 
+export interface InspectRules {
+  /** The host calls there are; by default those of the table. */
+  readonly callNamed?: (name: string) => SyscallRow | undefined;
+  /** What to write instead of an import of the module `env`, by its name: compilers add those. */
+  readonly envAdvice?: ReadonlyMap<string, string>;
+}
+
 /**
  * Reads a module and decides whether this system can give what it asks for.
  * @throws Fault `bad_module` (malformed, foreign imports, wrong types, no entry point, memory that cannot be bounded),
  * `not_served` (a known host call that this version does not serve), `too_large`. Each lists everything of its kind.
  */
-export function inspectModule(bytes: Uint8Array): ModuleReport {
+export function inspectModule(bytes: Uint8Array, rules: InspectRules = {}): ModuleReport {
   const module = readModule(bytes);
-  const checked = module.imports.map((row) => checkImport(module, row));
+  const checked = module.imports.map((row) => checkImport(module, row, rules));
   refuseImports(checked);
   requirePlainMemory(module);
   const entryPoints = readEntryPoints(module);
@@ -66,13 +73,16 @@ export function inspectModule(bytes: Uint8Array): ModuleReport {
   };
 }
 
-function checkImport(module: WasmModule, row: WasmImport): CheckedImport {
+function checkImport(module: WasmModule, row: WasmImport, rules: InspectRules): CheckedImport {
   const shown = `${quotePrintable(row.module)}.${quotePrintable(row.name)}`;
   const type = signatureOf(module, row);
   if (type === null) return { row, verdict: 'foreign', reason: `${shown} (${row.kind})` };
-  if (row.module === EXTISM_USER_MODULE) return checkHostCall(row, type);
+  if (row.module === EXTISM_USER_MODULE) return checkHostCall(row, type, rules.callNamed ?? syscallByName);
   const wanted = FIXED_MODULES.get(row.module)?.get(row.name);
-  if (wanted === undefined) return { row, verdict: 'foreign', reason: shown };
+  if (wanted === undefined) {
+    const advice = row.module === 'env' ? rules.envAdvice?.get(row.name) : undefined;
+    return { row, verdict: 'foreign', reason: advice === undefined ? shown : `${shown} (${advice})` };
+  }
   if (equalSignatures(type, wanted)) return { row, verdict: 'fine', reason: '' };
   return {
     row,
@@ -81,8 +91,12 @@ function checkImport(module: WasmModule, row: WasmImport): CheckedImport {
   };
 }
 
-function checkHostCall(row: WasmImport, type: FunctionSignature): CheckedImport {
-  const call = syscallByName(row.name);
+function checkHostCall(
+  row: WasmImport,
+  type: FunctionSignature,
+  callNamed: (name: string) => SyscallRow | undefined,
+): CheckedImport {
+  const call = callNamed(row.name);
   if (call === undefined) {
     return { row, verdict: 'foreign', reason: `${quotePrintable(row.module)}.${quotePrintable(row.name)}` };
   }
