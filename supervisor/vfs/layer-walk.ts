@@ -2,7 +2,7 @@ import { LIMITS } from '../../abi/limits.js';
 import { EntryError } from './errno-fault.js';
 import type { HandleScope } from './handle-scope.js';
 import type { HeldEntry } from './held-dir.js';
-import { type GuestPath, guestPathOf, normalise, type PathScheme } from './path.js';
+import { type GuestPath, guestPathOf, type PathScheme } from './path.js';
 
 /** An entry as seen in both layers; null where the layer does not have it, or where the upper one hides it. */
 export interface LayerPair {
@@ -43,9 +43,8 @@ export function isDirectory(found: LayerPair): boolean {
 
 /**
  * Walks a path through both layers at once, one name at a time. A symbolic link of the lower layer is read, not
- * followed by the kernel: its target is put before the names still to go, `..` taken back by name, and the walk starts
- * again at the root. `at` holds no links, so that is what the kernel would do, except that nothing can lead above the
- * root. Absolute targets are refused: what they mean depends on where the root lies.
+ * followed by the kernel: its target is put before the names still to go, and the walk starts again at the root. That is
+ * what the kernel would do (path_resolution(7)), except that nothing can lead above the root. Absolute targets are refused: what they mean depends on where the root lies.
  *
  * Throws EntryErrors, which the caller completes with the guest's path: `escapes_root`, `not_a_directory`,
  * `invalid_argument` (too many links), `policy_denied` (a forbidden directory), `not_supported` (a link in the upper
@@ -63,11 +62,22 @@ export async function walkLayers(
   for (let links = 0; ; ) {
     const name = rest[0];
     if (name === undefined) return arrive({ at, dirs, rest, found: dirs }, rules);
+    if (name === '.') {
+      rest = rest.slice(1);
+      continue;
+    }
+    if (name === '..') {
+      links = countWay(links);
+      release(scope, dirs);
+      rest = climb(at, 1, rest.slice(1));
+      at = [];
+      dirs = roots;
+      continue;
+    }
     const found = await lookBoth(scope, dirs, name, rules.forbidden);
     const entry = found.upper ?? found.lower;
     if (entry?.kind === 'symlink' && (rest.length > 1 || rules.followLast)) {
-      links += 1;
-      if (links > LIMITS.pathLinksMax) throw new EntryError('invalid_argument', 'goes through too many symbolic links');
+      links = countWay(links);
       const target = await dirs.lower?.readLink(name);
       release(scope, found);
       if (typeof target !== 'string') continue;
@@ -77,6 +87,7 @@ export async function walkLayers(
       dirs = roots;
       continue;
     }
+    if (entry === null && rest.some(isDots)) throw new EntryError('not_found', 'does not exist');
     if (rest.length === 1 || entry === null) return arrive({ at, dirs, rest, found }, rules);
     if (entry.kind !== 'directory') {
       throw new EntryError('not_a_directory', 'goes through something that is not a directory');
@@ -93,13 +104,38 @@ function arrive(place: Place, rules: WalkRules): Place {
   return place;
 }
 
+/**
+ * What is still to go at a link: `..` at the start of its target is taken back by name, since `at` holds no links. Behind a
+ * name it stays, and the walk takes it when it is there: the name can be a link itself, or missing.
+ */
 function followLink(at: readonly string[], target: string, after: readonly string[]): string[] {
   if (target.startsWith('/')) {
     throw new EntryError('escapes_root', 'goes through a symbolic link with an absolute target');
   }
-  const resolved = normalise(at, [...target.split('/'), ...after]);
-  if (resolved !== null) return resolved;
-  throw new EntryError('escapes_root', 'goes through a symbolic link that leaves the root');
+  const parts = target.split('/');
+  const names = parts.filter((name) => name !== '' && name !== '.');
+  // `file/` and `file/.` ask for a directory.
+  if (names.length > 0 && parts.at(-1) !== names.at(-1)) names.push('.');
+  const start = names.findIndex((name) => name !== '..');
+  const ups = start === -1 ? names.length : start;
+  return climb(at, ups, [...names.slice(ups), ...after]);
+}
+
+function climb(at: readonly string[], ups: number, after: readonly string[]): string[] {
+  if (ups > at.length) throw new EntryError('escapes_root', 'goes through a symbolic link that leaves the root');
+  const rest = [...at.slice(0, at.length - ups), ...after];
+  if (rest.length <= LIMITS.pathSegmentsMax) return rest;
+  throw new EntryError('invalid_argument', `is deeper than ${LIMITS.pathSegmentsMax} directories`);
+}
+
+/** Links, and steps back in their targets: each begins the walk again, so both are bounded together. */
+function countWay(links: number): number {
+  if (links < LIMITS.pathLinksMax) return links + 1;
+  throw new EntryError('invalid_argument', 'goes through too many symbolic links');
+}
+
+function isDots(name: string): boolean {
+  return name === '.' || name === '..';
 }
 
 /** Looks a name up in both layers by overlayfs's rules: the upper entry wins, only directories are merged. */

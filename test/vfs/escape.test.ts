@@ -208,3 +208,37 @@ test('a commit whose parent directory was swapped for a link, is a conflict and 
   t.same(diskTree(outside), { secret: 'SECRET', gone: 'not yours' });
   t.equal(readFileSync(join(workspace, 'd.real/f'), 'utf8'), 'old');
 });
+
+test('a link whose target steps back behind a name, leads where the kernel says and never out', async (t) => {
+  const { guest, workspace } = await openSession(t, {
+    b: 'root',
+    'sub/b': 'sub',
+    'sub/deep/f': '1',
+    k: '-> sub/deep',
+    'through-link': '-> k/../b',
+    'through-directory': '-> sub/deep/../../b',
+    'through-nothing': '-> missing/../b',
+    'through-file': '-> b/../b',
+    'as-directory': '-> b/',
+    'out-behind': '-> k/../../../outside/secret',
+  });
+  for (const name of ['through-link', 'through-directory'])
+    t.equal(await guest.read(name), readFileSync(join(workspace, name), 'utf8'), name);
+  t.equal(await guest.read('through-link'), 'sub');
+  t.equal(await codeOf(guest.read('through-nothing')), 'not_found');
+  t.equal(await codeOf(guest.write('through-nothing', 'x')), 'not_found');
+  t.equal(await codeOf(guest.read('through-file')), 'not_a_directory');
+  t.equal(await codeOf(guest.read('as-directory')), 'not_a_directory');
+  t.equal(await codeOf(guest.read('out-behind')), 'escapes_root');
+  t.equal(await codeOf(guest.write('out-behind', 'x')), 'escapes_root');
+});
+
+test('links whose targets step back again and again, are bounded like links', async (t) => {
+  const { guest } = await openSession(t, {
+    'a/f': '1',
+    wide: `-> ${'a/../'.repeat(30)}a/f`,
+    wider: `-> ${'a/../'.repeat(41)}a/f`,
+  });
+  t.equal(await guest.read('wide'), '1');
+  t.equal(await codeOf(guest.read('wider')), 'invalid_argument');
+});
