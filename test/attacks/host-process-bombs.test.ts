@@ -84,8 +84,8 @@ test('the ninth background command is refused, and an id of another instance is 
   for (let count = 0; count < LIMITS.processesPerInstanceMax; count++) ids.push(await bench.start('sleep', '60'));
   t.same(new Set(ids).size, LIMITS.processesPerInstanceMax);
   await t.rejects(bench.start('sleep', '60'), { code: 'quota_exceeded' });
-  t.throws(() => bench.processes.read(ids[0] ?? 0, callerOf({ sourceId: 'two' })), { code: 'not_found' });
-  await t.rejects(bench.processes.kill(ids[0] ?? 0, callerOf({ sourceId: 'two' })), { code: 'not_found' });
+  t.throws(() => bench.processes.read(ids[0] ?? 0, callerOf({ sourceId: 'two' })), { code: 'bad_handle' });
+  await t.rejects(bench.processes.kill(ids[0] ?? 0, callerOf({ sourceId: 'two' })), { code: 'bad_handle' });
   t.equal((await bench.processes.kill(ids[0] ?? 0, callerOf())).exitCode, -1);
   t.throws(() => bench.processes.read(ids[0] ?? 0, callerOf()), { code: 'not_found' });
   const next = await bench.start('sleep', '60');

@@ -91,7 +91,7 @@ test('AssemblyScript source that does not compile, or needs what is not there, o
   });
   await t.rejects(build('export function f(): i32 { return 0; }\n'), {
     code: 'bad_module',
-    message: /exports none of/,
+    message: /exports neither/,
   });
   await t.rejects(build('import "../../../secret";\n'), { code: 'invalid_argument', message: /not found/ });
 });
