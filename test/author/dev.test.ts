@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
+import { Fault } from '../../abi/errno.js';
 import { FakeSupervisor } from '../kit/fake-supervisor.js';
 import { startCli } from '../kit/run-cli.js';
 import { startWorker } from '../kit/worker-bench.js';
@@ -26,7 +27,7 @@ async function startFakeIn(
   const fake = await FakeSupervisor.start(
     join(shop.root, 'home'),
     { logs: () => undefined },
-    extra['bare'] === true ? {} : { extra: methods },
+    { extra: extra['bare'] === true ? { 'capsule.plan': refuseMethod } : methods },
   );
   t.teardown(() => fake.stop());
   return fake;
@@ -44,6 +45,11 @@ async function answerOf(wasm: Uint8Array): Promise<string> {
   } finally {
     await worker.end();
   }
+}
+
+/** As a supervisor of before there were installs answers. */
+function refuseMethod(): never {
+  throw new Fault('invalid_argument', 'no control method "capsule.plan"', { field: 'method' });
 }
 
 test('capsule dev, a change, swaps in a module that runs, under the plan that was shown', async (t) => {
