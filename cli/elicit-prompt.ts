@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { ElicitRow } from '../abi/control.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
@@ -158,7 +159,7 @@ class QuestionDesk {
     const path = secretFiles.get(row.key);
     if (path === undefined) return null;
     try {
-      return { value: await readSecretFile(path, row.key) };
+      return { value: await readSecretFile(resolve(this.#io.cwd, path), row.key) };
     } catch (error) {
       return { cancel: true, reason: asFault(error).message };
     }

@@ -96,6 +96,7 @@ function checkCapabilities(check: Check, manifest: CapsuleManifest, report: Modu
       check.add('error', 'missing_capability', ['capabilities'], what);
     }
     if (calls !== undefined || !asked || NEVER_UNUSED.has(name)) continue;
+    if (name === 'cron' && manifest.cron.length > 0) continue;
     if (name === 'ipc_subscribe' && manifest.subscribe.every((topic) => isHandled(manifest, topic))) continue;
     const what = `${name} is asked for ("${CAPABILITIES[name].may} …"), and the code never uses it`;
     check.add('warning', 'unused_capability', placeOfCapability(manifest, name), what);
@@ -128,13 +129,16 @@ function checkActions(
   }
   // A run loop reads its interceptors itself: an action is only a label there.
   if (actions === null || report.entryPoints.includes('run')) return;
-  const named = new Set(manifest.interceptors.map(({ action }) => action));
-  for (const { event, action } of manifest.interceptors) {
-    if (actions.includes(action)) continue;
+  const byTimer = report.entryPoints.includes('astrid_cron_trigger') ? [] : manifest.cron;
+  const named = new Set([...manifest.interceptors, ...byTimer].map(({ action }) => action));
+  const requireAction = (action: string, place: TomlPath): void => {
+    if (actions.includes(action)) return;
     const nearest = findNearestKey(action, actions);
     const hint = nearest === null ? '' : `; did you mean ${nearest}?`;
-    check.add('error', 'missing_action', check.placeOf(event, action), `the code has no action ${action}${hint}`);
-  }
+    check.add('error', 'missing_action', place, `the code has no action ${action}${hint}`);
+  };
+  for (const { event, action } of manifest.interceptors) requireAction(action, check.placeOf(event, action));
+  for (const [index, { action }] of byTimer.entries()) requireAction(action, ['cron', index, 'action']);
   for (const action of actions) {
     if (!named.has(action) && !KERNEL_ACTIONS.has(action)) {
       const event = action.startsWith(TOOL_ACTION) ? `tool.v1.execute.${action.slice(TOOL_ACTION.length)}` : null;

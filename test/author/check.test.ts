@@ -121,3 +121,25 @@ test('arguments of SDK calls, in every way to import and to write them, are foun
   t.same(find('import*as ipc from"somewhere/else";ipc.publish("a.v1",{})'), []);
   t.end();
 });
+
+test('capsule check, a timer of the manifest, is what calls its action and what needs cron', async (t) => {
+  const main = (action: string) =>
+    `import { defineCapsule } from 'astrid/sdk';\ndefineCapsule({ interceptors: { ${action}: () => undefined } });\n`;
+  const timer = '[capabilities]\ncron = true\n[[cron]]\nname = "often"\nschedule = "* * * * *"\naction = "tick"\n';
+  const files = (action: string) => ({ 'main.ts': main(action), 'Capsule.toml': manifestOf('checked', timer) });
+  t.same(await findingsOf(t, files('tick'), 0), []);
+  t.match(await findingsOf(t, files('tock'), 1), [
+    { level: 'warning', code: 'unreachable_action' },
+    { level: 'error', code: 'missing_action' },
+  ]);
+});
+
+test('capsule check, a name that the SDK does not export, is an error where it is used', async (t) => {
+  const shop = new Workshop(t);
+  const main = `import { defineCapsule } from 'astrid/sdk';
+import * as kv from 'astrid/sdk/kv';
+defineCapsule({ interceptors: { go: () => kv.getText('x') } });
+`;
+  await shop.make('checked', 'tool', { 'main.ts': main });
+  t.match(await shop.run('capsule', 'check', 'checked'), { exitCode: 1, err: /^main\.ts:3:\d+: .*getText/ });
+});

@@ -1,8 +1,9 @@
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Test, t as tap, test } from 'tap';
 import type { CommandRow } from '../../abi/control.js';
 import { makeFakeIo } from '../kit/fake-io.js';
+import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { startSupervisor } from '../kit/real-supervisor.js';
 import { runCli, startCli } from '../kit/run-cli.js';
 import { manifestOf, Workshop } from './author-kit.js';
@@ -83,4 +84,16 @@ test('a source that does not build, on build, install and pack, is told with its
     err: /^main\.ts:1:11: [^\n]*\n> 1 \| const x = ;\n[^\n]*\^\n/,
   });
   for (const command of ['install', 'pack']) t.match((await run('capsule', command, 'bad')).err, /main\.ts:1:11/);
+});
+
+test('the example desk, installed with its answers given beforehand, is what its manifest says and answers', async (t) => {
+  const { shop, run } = await open(t);
+  cpSync(join(PACKAGE_ROOT, 'docs/examples/desk'), join(shop.root, 'desk'), { recursive: true });
+  t.match(await run('capsule', 'check', 'desk', '--strict'), { exitCode: 0 });
+  t.match(await run('capsule', 'install', 'desk', '--yes'), { exitCode: 1, err: /--set name=VALUE/ });
+  writeFileSync(join(shop.root, 'token'), 's3cret');
+  const answers = ['--set', 'name=front', '--set', 'color=blue', '--secret-file', 'api_token=token'];
+  t.match(await run('capsule', 'install', 'desk', '--yes', ...answers), { exitCode: 0 });
+  t.match(await run('-p', '/desk'), { out: '{"name":"front","color":"blue","ticks":0}\n' });
+  t.match(await run('-p', 'use desk_status'), { exitCode: 5, out: /waits for your approval/ });
 });
