@@ -87,7 +87,7 @@ test('the ninth background command is refused, and an id of another instance is 
   t.throws(() => bench.processes.read(ids[0] ?? 0, callerOf({ sourceId: 'two' })), { code: 'bad_handle' });
   await t.rejects(bench.processes.kill(ids[0] ?? 0, callerOf({ sourceId: 'two' })), { code: 'bad_handle' });
   t.equal((await bench.processes.kill(ids[0] ?? 0, callerOf())).exitCode, -1);
-  t.throws(() => bench.processes.read(ids[0] ?? 0, callerOf()), { code: 'not_found' });
+  t.throws(() => bench.processes.read(ids[0] ?? 0, callerOf()), { code: 'bad_handle' });
   const next = await bench.start('sleep', '60');
   t.ok(next > Math.max(...ids), 'ids are never used again');
 });
