@@ -12,13 +12,16 @@ const FIELD_CHARS_MAX = 64 * 1024;
 /** How long the keyboard must be silent before a question counts as shown and an answer is taken. */
 const QUIET_MS = 300;
 
+/** A question that got no answer. */
+interface Ended {
+  readonly ended: 'escape' | 'interrupt' | 'end' | 'dismissed';
+}
+
 /** What a field got: a text, or how it ended without one. */
-export type Field = { readonly text: string } | { readonly ended: 'escape' | 'interrupt' | 'end' | 'dismissed' };
+export type Field = { readonly text: string } | Ended;
 
 /** What a question got: one of its letters, or how it ended otherwise. */
-export type Choice =
-  | { readonly key: string }
-  | { readonly ended: 'enter' | 'escape' | 'interrupt' | 'end' | 'dismissed' };
+export type Choice = { readonly key: string } | { readonly ended: 'enter' } | Ended;
 
 type Sink = (text: string) => void;
 
@@ -122,69 +125,54 @@ export class KeyInput {
    * keyboard was silent for a while; only then `show` is called and a key is taken. A paste is no answer either.
    */
   readChoice(keys: string, show: () => void, dismissed: AbortSignal): Promise<Choice> {
-    if (this.#ended) return Promise.resolve({ ended: 'end' });
-    const before = this.#sink;
-    this.#typedAhead = '';
-    return new Promise((resolve) => {
-      let armed = false;
-      const timer = setTimeout(() => {
-        armed = true;
-        show();
-      }, this.#quietMs);
-      const finish = (choice: Choice) => {
-        clearTimeout(timer);
-        dismissed.removeEventListener('abort', onDismissed);
-        this.#sink = before;
-        resolve(choice);
-      };
-      const onDismissed = () => finish({ ended: 'dismissed' });
-      dismissed.addEventListener('abort', onDismissed, { once: true });
-      if (dismissed.aborted) return onDismissed();
-      this.#sink = (text) => {
-        if (text.includes(CTRL_C)) finish({ ended: 'interrupt' });
-        else if (text.includes(CTRL_D)) finish({ ended: 'end' });
-        else if (!armed) timer.refresh();
-        else if (text === '\r' || text === '\n') finish({ ended: 'enter' });
-        else if (text === '\x1b') finish({ ended: 'escape' });
-        else if (text.length === 1 && keys.includes(text.toLowerCase())) finish({ key: text.toLowerCase() });
-      };
+    return this.#ask<Choice>(show, dismissed, (typed, finish) => {
+      if (typed === '\r' || typed === '\n') finish({ ended: 'enter' });
+      else if (typed.length === 1 && keys.includes(typed.toLowerCase())) finish({ key: typed.toLowerCase() });
     });
   }
 
-  /**
-   * One line of text for a question, shown as it is typed or, when hidden, not at all. As with `readChoice`, what was typed before
-   * the question was up is dropped.
-   */
+  /** One line of text for a question, shown as it is typed or, when hidden, not at all. What was typed before it does not count. */
   readField(hidden: boolean, show: () => void, dismissed: AbortSignal): Promise<Field> {
+    let text = '';
+    return this.#ask<Field>(show, dismissed, (typed, finish) => {
+      // Arrows and other keys that send a sequence mean nothing here.
+      if (typed.startsWith('\x1b')) return;
+      const end = typed.search(/[\r\n]/);
+      text = this.#typeInto(text, end < 0 ? typed : typed.slice(0, end), hidden);
+      if (end >= 0) finish({ text });
+    });
+  }
+
+  /** Takes the keyboard until an answer is there: `take` gets each key, but those that end a question and those before it is shown. */
+  #ask<T>(
+    show: () => void,
+    dismissed: AbortSignal,
+    take: (typed: string, finish: (answer: T) => void) => void,
+  ): Promise<T | Ended> {
     if (this.#ended) return Promise.resolve({ ended: 'end' });
     const before = this.#sink;
     this.#typedAhead = '';
     return new Promise((resolve) => {
       let armed = false;
-      let text = '';
       const timer = setTimeout(() => {
         armed = true;
         show();
       }, this.#quietMs);
-      const finish = (field: Field) => {
+      const finish = (answer: T | Ended) => {
         clearTimeout(timer);
         dismissed.removeEventListener('abort', onDismissed);
         this.#sink = before;
-        resolve(field);
+        resolve(answer);
       };
       const onDismissed = () => finish({ ended: 'dismissed' });
       dismissed.addEventListener('abort', onDismissed, { once: true });
       if (dismissed.aborted) return onDismissed();
       this.#sink = (typed) => {
-        if (typed.includes(CTRL_C)) return finish({ ended: 'interrupt' });
-        if (typed.includes(CTRL_D)) return finish({ ended: 'end' });
-        if (typed === '\x1b') return finish({ ended: 'escape' });
-        if (!armed) return void timer.refresh();
-        // Arrows and other keys that send a sequence mean nothing here.
-        if (typed.startsWith('\x1b')) return undefined;
-        const end = typed.search(/[\r\n]/);
-        text = this.#typeInto(text, end < 0 ? typed : typed.slice(0, end), hidden);
-        if (end >= 0) finish({ text });
+        if (typed.includes(CTRL_C)) finish({ ended: 'interrupt' });
+        else if (typed.includes(CTRL_D)) finish({ ended: 'end' });
+        else if (!armed) timer.refresh();
+        else if (typed === '\x1b') finish({ ended: 'escape' });
+        else take(typed, finish);
       };
     });
   }

@@ -237,7 +237,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const dispatcher = new Dispatcher({ handlers: services.handlers, gate, audit, now: Date.now, onInternal: onFault });
   const hooks = makeProcessHooks({
     program: { tools: ground.tools, workerBundle: options.workerBundle },
-    readModule: (spec) => table.readModule(spec),
+    readModule: ({ hash }) => capsules.readVerified(hash),
     router,
     dispatcher,
     audit,

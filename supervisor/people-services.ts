@@ -42,6 +42,7 @@ export function openPeopleServices(parts: ServiceParts) {
   const uplinks = new UplinkRegistry({
     principalOf,
     publish: (sourceId, topic, payload, actor) => bus.publishAs(sourceId, topic, payload, actor),
+    onFault,
   });
   const security = new CapabilityCheck(parts.processes);
   return { net, uplinks, identity, security, close: () => listener.close() };

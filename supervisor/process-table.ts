@@ -27,8 +27,6 @@ export interface TableParts {
 export class ProcessTable {
   readonly #parts: TableParts;
   readonly #processes = new Map<string, CapsuleProcess>();
-  /** Modules that were read and hashed to be inspected, until their first start a moment later takes them. */
-  readonly #fresh = new Map<string, Buffer>();
   #sampler: NodeJS.Timeout | null = null;
 
   constructor(parts: TableParts) {
@@ -47,13 +45,6 @@ export class ProcessTable {
 
   rows(): ProcessRow[] {
     return this.all().map((process) => process.toRow());
-  }
-
-  /** The module's bytes, whose hash was checked over these very bytes. */
-  readModule({ hash }: CapsuleSpec): Promise<Buffer> {
-    const fresh = this.#fresh.get(hash);
-    this.#fresh.delete(hash);
-    return fresh === undefined ? this.#parts.store.readVerified(hash) : Promise.resolve(fresh);
   }
 
   /** A capsule by name, or by the pid that `ps` shows. */
@@ -181,7 +172,6 @@ export class ProcessTable {
     const { store, socketPath } = this.#parts;
     const loaded = await store.loadInstalled(principal, name);
     const tier = this.tierOf(name, loaded.hash);
-    this.#fresh.set(loaded.hash, loaded.wasm);
     return {
       manifest: loaded.manifest,
       hash: loaded.hash,

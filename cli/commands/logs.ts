@@ -3,21 +3,14 @@ import { type CommandRun, withClient } from '../context.js';
 import { readRecord } from '../results.js';
 import { printStream } from '../stream-output.js';
 import { formatTime } from '../view/human.js';
-import { paint, type StyleName, type Terminal } from '../view/terminal.js';
-
-const LEVEL_STYLE: Record<LogRow['level'], StyleName> = {
-  trace: 'dim',
-  debug: 'dim',
-  info: 'plain',
-  warn: 'yellow',
-  error: 'red',
-};
+import { styleOfLevel } from '../view/log-style.js';
+import { paint, type Terminal } from '../view/terminal.js';
 
 function printLogRow(terminal: Terminal, row: LogRow): void {
   terminal.line(
     paint('dim', `${formatTime(row.time)} `),
     paint('cyan', `${row.capsule} `),
-    paint(LEVEL_STYLE[row.level] ?? 'plain', `${row.level.padEnd(5)} ${row.message}`),
+    paint(styleOfLevel(row.level), `${row.level.padEnd(5)} ${row.message}`),
   );
 }
 

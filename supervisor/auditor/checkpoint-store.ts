@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Fault } from '../../abi/errno.js';
-import { syncDirectory } from './directory.js';
+import { syncDirectory } from '../private-files/directory.js';
 import { errnoOf, faultOfDisk } from './disk-file.js';
 
 /** How far the stored checkpoint may be behind an acknowledged one while the disk takes it. */

@@ -9,8 +9,8 @@ import {
 } from '../../abi/audit/merkle.js';
 import { createVerifier } from '../../abi/audit/signing.js';
 import { asFault, Fault } from '../../abi/errno.js';
+import { syncDirectory } from '../private-files/directory.js';
 import { type ChainState, commitBatch, emptyChain, headRecord, stageBatch } from './batch.js';
-import { syncDirectory } from './directory.js';
 import { faultOfDisk, type OpenDiskFile, openDiskFile } from './disk-file.js';
 import type { LogKey } from './key-file.js';
 import { readEntries } from './log-reader.js';

@@ -4,7 +4,7 @@ import { asFault, type Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { FrameConnection } from '../../bus/connection.js';
 import { closeInheritedFiles } from '../../bus/inherited-files.js';
-import { preparePrivateDirectory } from './directory.js';
+import { preparePrivateDirectory } from '../private-files/directory.js';
 import { openLogKey } from './key-file.js';
 import { takeLock } from './lock.js';
 import { AuditLog, type OpenedLog } from './log.js';

@@ -1,7 +1,7 @@
 import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatSegmentName } from '../../abi/audit/segment-head.js';
-import { syncDirectory } from './directory.js';
+import { syncDirectory } from '../private-files/directory.js';
 import { type DiskFile, faultOfDisk, type OpenDiskFile } from './disk-file.js';
 
 /**

@@ -16,7 +16,7 @@ import {
   requireWasmHash,
 } from './meta.js';
 import { isCapsuleName, requireName } from './names.js';
-import { RecentHash } from './recent-hash.js';
+import { RecentHashes } from './recent-hashes.js';
 import { CAPSULES_PATH, StorePlace } from './store-place.js';
 
 /** What the store needs of the thread pool. Both take the bytes over and give them back. */
@@ -77,7 +77,7 @@ export interface InstallRequest {
  */
 export class CapsuleStore {
   readonly #place: StorePlace;
-  readonly #recent = new RecentHash();
+  readonly #recent = new RecentHashes();
   readonly #worker: BlobWorker;
   readonly #now: () => Date;
 
@@ -226,6 +226,8 @@ export class CapsuleStore {
       });
     }
     const verified = await this.readVerified(installed.hash);
+    // Its start reads it again, a moment later.
+    this.#recent.remember(verified, installed.hash);
     const { report, bytes } = await this.#worker.inspectModule(verified);
     requireMemory(installed.manifest, report);
     const generation = detectGeneration(report, installed.manifest.abi);

@@ -69,7 +69,11 @@ export class Questions {
     if (!reachable) throw new Fault('cancelled', `${request.key}: nobody is connected who could answer`);
     const id = randomUUID();
     return new Promise((resolve, reject) => {
+      let isSettled = false;
       const settle = (result: unknown) => {
+        // A secret that is being stored can be cancelled meanwhile: the asker and those who follow are told once.
+        if (isSettled) return;
+        isSettled = true;
         clearTimeout(timer);
         cancel.removeEventListener('abort', onAbort);
         this.#open.delete(id);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
 import type { Actor } from '../../bus/message.js';
@@ -28,6 +28,7 @@ export interface RegistryOptions {
   readonly principalOf: (owner: string, platform: string, platformUserId: string) => string | null;
   /** Publishes with that instance as source. A promise is the queue's backpressure. */
   readonly publish: (sourceId: string, topic: string, payload: object, actor: Actor) => undefined | Promise<void>;
+  readonly onFault: (fault: Fault) => void;
   readonly now?: () => number;
 }
 
@@ -122,14 +123,15 @@ export class UplinkRegistry {
         const said = queue.shift();
         if (queue.length === 0) holder.queues.delete(id);
         if (said === undefined) continue;
-        await this.#deliver(holder.sourceId, said);
+        // One that cannot be delivered must not hold up what others said.
+        await this.#deliver(holder.sourceId, said).catch((error: unknown) => this.#options.onFault(asFault(error)));
         holder.queuedBytes -= said.bytes;
       }
     }
     holder.draining = false;
   }
 
-  /** Who it is for is looked up now: an account that was unlinked meanwhile speaks for nobody. Never rejects. */
+  /** Who it is for is looked up now: an account that was unlinked meanwhile speaks for nobody. */
   async #deliver(sourceId: string, { uplink, owner, platformUserId, content }: Said): Promise<void> {
     const { id, name, platform, profile } = uplink;
     const from = { uplink_id: id, name, platform, profile, platform_user_id: platformUserId };

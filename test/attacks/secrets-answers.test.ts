@@ -116,6 +116,20 @@ test('attack, an answer for a secret over the bus, is dropped, seen by nobody, a
   await t.rejects(b.questions.answer(id, { value: 'again' }), { code: 'not_found' });
 });
 
+test('a question that is cancelled while its secret is being stored, is told as settled once', async (t) => {
+  const b = bench(t);
+  b.follow();
+  const asked = b.ask({ type: 'secret', key: 'token' });
+  const answered = b.questions.answer(b.rows[0]!.id, { value: 'typed' });
+  b.cancel.abort();
+  await t.rejects(asked, { code: 'cancelled' });
+  await answered;
+  t.same(
+    b.rows.map(({ state }) => state),
+    ['open', 'cancelled'],
+  );
+});
+
 test("attack, an answer to another principal's question, to a made-up one and to one that is over, changes nothing and is seen by nobody", async (t) => {
   const b = bench(t);
   b.follow();

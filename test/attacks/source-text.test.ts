@@ -4,7 +4,7 @@ import { gitFetchArguments } from '../../cli/capsule/git-source.js';
 import { npmArguments } from '../../cli/capsule/npm-source.js';
 import { parseSource } from '../../cli/capsule/source.js';
 
-const options = { cwd: '/work', insecureLocal: false };
+const options = { cwd: '/src', insecureLocal: false };
 
 function read(text: string): string {
   try {
@@ -19,8 +19,8 @@ const REFUSED = 'invalid_argument source';
 
 test('a source, each kind, has one spelling that means the same when it is read again', async (t) => {
   const spellings = [
-    ['./demo', 'path:/work/demo'],
-    ['demo.capsule', 'path:/work/demo.capsule'],
+    ['./demo', 'path:/src/demo'],
+    ['demo.capsule', 'path:/src/demo.capsule'],
     ['path:/a/../b', 'path:/b'],
     ['https://example.org/a.capsule#x', 'https://example.org/a.capsule'],
     ['npm:demo', 'npm:demo'],

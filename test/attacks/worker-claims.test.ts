@@ -1,52 +1,25 @@
-import { Duplex, PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { test } from 'tap';
-import { Fault } from '../../abi/errno.js';
+import type { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { syscallByName } from '../../abi/table.js';
 import { FROM_WORKER } from '../../abi/worker-protocol.js';
 import { encodeFrame } from '../../bus/frame.js';
-import { type LinkHandlers, WorkerLink } from '../../supervisor/proc/worker-link.js';
+import type { LinkHandlers } from '../../supervisor/proc/worker-link.js';
+import { openIdleLink, SMALL_LOAD } from '../proc/idle-link.js';
 
 /** A link in the middle of an invocation, and the hostile worker's pen. */
 async function openLink(handlers: Partial<LinkHandlers>) {
-  const toSupervisor = new PassThrough({ highWaterMark: 1 << 26 });
-  const toWorker = new PassThrough({ highWaterMark: 1 << 26 });
-  const channel = Duplex.from({ readable: toSupervisor, writable: toWorker });
-  const worker = {
-    pid: 1,
-    tier: 'jail',
-    channel,
-    stderr: new PassThrough(),
-    exited: new Promise<never>(() => undefined),
-    kill: () => undefined,
-  } as const;
-  const nothing = () => undefined;
-  const link = new WorkerLink(worker, {
-    onCall: nothing,
-    onLog: nothing,
-    onReady: nothing,
-    onViolation: nothing,
-    ...handlers,
-  });
+  const { link, toSupervisor } = openIdleLink(handlers);
   const write = async (value: unknown) => {
     toSupervisor.write(encodeFrame(value));
     for (let turn = 0; turn < 5; turn++) await nextTurn();
   };
-  const load = {
-    wasm: Buffer.alloc(8),
-    generation: 3,
-    memoryPages: 1,
-    blockBytesMax: 1,
-    config: {},
-    handles: [],
-    logLevel: 'info',
-  } as const;
-  const loaded = link.load(load);
+  const loaded = link.load(SMALL_LOAD);
   await write([FROM_WORKER.loaded, { exports: [] }]);
   await loaded;
   void link.invoke('run', Buffer.alloc(0), null);
-  return { link, write, load };
+  return { link, write };
 }
 
 test('a worker that skips its own check, an argument beyond the bound of its row, is a violation', async (t) => {
@@ -70,35 +43,9 @@ test('a worker that sends a log line of 8 MiB, no more than the bound of a line 
 });
 
 test('a module of the permitted size, loaded, fits the channel to the worker', async (t) => {
-  const { link } = await openLink({});
-  const worker = {
-    pid: 1,
-    tier: 'jail',
-    channel: Duplex.from({ readable: new PassThrough(), writable: new PassThrough({ highWaterMark: 1 << 26 }) }),
-    stderr: new PassThrough(),
-    exited: new Promise<never>(() => undefined),
-    kill: () => undefined,
-  } as const;
-  link.abandon(new Fault('cancelled', 'the test is over'));
-  const nothing = () => undefined;
-  const fresh = new WorkerLink(worker, {
-    onCall: nothing,
-    onLog: nothing,
-    onReady: nothing,
-    onViolation: nothing,
-  });
+  const { link } = openIdleLink();
   const refused = await Promise.race([
-    fresh
-      .load({
-        wasm: Buffer.alloc(LIMITS.moduleBytesMax - 1024),
-        generation: 3,
-        memoryPages: 1,
-        blockBytesMax: 1,
-        config: {},
-        handles: [],
-        logLevel: 'info',
-      })
-      .catch((fault: Fault) => fault.code),
+    link.load({ ...SMALL_LOAD, wasm: Buffer.alloc(LIMITS.moduleBytesMax - 1024) }).catch((fault: Fault) => fault.code),
     nextTurn('sent'),
   ]);
   t.equal(refused, 'sent');

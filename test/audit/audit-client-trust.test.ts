@@ -9,8 +9,8 @@ import { createSigner, generateKeyPair } from '../../abi/audit/signing.js';
 import type { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { FrameConnection } from '../../bus/connection.js';
-import { preparePrivateDirectory } from '../../supervisor/auditor/directory.js';
 import type { AuditorProcess } from '../../supervisor/auditor/spawn.js';
+import { preparePrivateDirectory } from '../../supervisor/private-files/directory.js';
 import { duplexPair, makeClient, makeEvent, ORIGIN, type Paths, pathsBelow } from './log-fixture.js';
 
 /** An auditor that says what a test wants it to say. */

@@ -3,10 +3,10 @@ import { test } from 'tap';
 import { RECORD } from '../../abi/audit/segment.js';
 import type { Fault } from '../../abi/errno.js';
 import type { AuditClient, AuditClientOptions } from '../../supervisor/audit-client.js';
-import { preparePrivateDirectory } from '../../supervisor/auditor/directory.js';
 import { openDiskFile } from '../../supervisor/auditor/disk-file.js';
 import type { LogOptions } from '../../supervisor/auditor/log.js';
 import type { AuditorProcess } from '../../supervisor/auditor/spawn.js';
+import { preparePrivateDirectory } from '../../supervisor/private-files/directory.js';
 import { makeClient, makeEvent, type Paths, pathsBelow, readLog, rowsOf, serviceInProcess } from './log-fixture.js';
 
 interface Harness {

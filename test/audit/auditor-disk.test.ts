@@ -5,10 +5,10 @@ import { openCheckpoint } from '../../abi/audit/checkpoint.js';
 import { encodeEvent } from '../../abi/audit/event.js';
 import { PRINCIPALS_MAX } from '../../abi/audit/segment-head.js';
 import { createVerifier } from '../../abi/audit/signing.js';
-import { preparePrivateDirectory } from '../../supervisor/auditor/directory.js';
 import { type DiskFile, type OpenDiskFile, openDiskFile } from '../../supervisor/auditor/disk-file.js';
 import { GroupCommit } from '../../supervisor/auditor/group-commit.js';
 import { listSegments } from '../../supervisor/auditor/recovery.js';
+import { preparePrivateDirectory } from '../../supervisor/private-files/directory.js';
 import { makeEvent, pathsBelow, readKey } from './log-fixture.js';
 import { appendEach, bytesOf, openLog, verifies } from './open-log.js';
 

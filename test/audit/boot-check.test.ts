@@ -1,28 +1,18 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
-import { encodeEvent } from '../../abi/audit/event.js';
-import { formatNoteKey, makeNoteKey } from '../../abi/audit/note.js';
-import { createSigner, generateKeyPair } from '../../abi/audit/signing.js';
 import type { AuditEvent } from '../../abi/audit-event.js';
 import { BootAuditCheck } from '../../supervisor/audit-check.js';
-import { AuditLog } from '../../supervisor/auditor/log.js';
-import { KERNEL_ACTOR, kernelEvent } from '../../supervisor/kernel-hooks.js';
 import { openPool } from '../../supervisor/pool/pool.js';
+import { flipByteOfLog, writeClosedLog } from './closed-log.js';
 
 const ENTRIES = 20;
 
 async function makeCheck(t: Test, damage: (paths: { log: string; pub: string }) => void) {
   const directory = t.testdir({ log: {} });
   const paths = { log: join(directory, 'log'), pub: join(directory, 'audit.pub') };
-  const pair = await generateKeyPair();
-  const key = makeNoteKey('log.example', pair.public);
-  const opened = await AuditLog.open({ directory: paths.log, key: { key, signer: createSigner(pair.secret) } }, null);
-  for (let index = 0; index < ENTRIES; index++) {
-    await opened.log.append([encodeEvent(kernelEvent('test.entry', `${index}`, 'done', KERNEL_ACTOR.principal))]);
-  }
-  opened.log.close();
-  writeFileSync(paths.pub, formatNoteKey(key));
+  const { key } = await writeClosedLog(paths.log, ENTRIES);
+  writeFileSync(paths.pub, key);
   damage(paths);
   const pool = openPool();
   t.teardown(() => pool.close());
@@ -44,13 +34,7 @@ test('after boot, a log that holds, is shown as verified and its verification is
 });
 
 test('after boot, a log with a flipped byte, is shown with its first bad entry, and the supervisor lives on', async (t) => {
-  const { check, recorded, errors } = await makeCheck(t, ({ log }) => {
-    const segment = join(log, readdirSync(log).find((name) => name.endsWith('.log')) ?? '');
-    const bytes = readFileSync(segment);
-    const middle = Math.floor(bytes.length / 2);
-    bytes[middle] = (bytes[middle] ?? 0) ^ 1;
-    writeFileSync(segment, bytes);
-  });
+  const { check, recorded, errors } = await makeCheck(t, ({ log }) => flipByteOfLog(log));
   await check.run();
   t.match(check.state, { state: 'bad', message: /^entry \d+: / });
   t.match(recorded, [{ action: 'audit.verify', outcome: 'failed' }]);

@@ -1,9 +1,9 @@
 import { encodeEvent } from '../../abi/audit/event.js';
 import { verifyLog } from '../../abi/audit/verify.js';
-import { preparePrivateDirectory } from '../../supervisor/auditor/directory.js';
 import { openLogKey } from '../../supervisor/auditor/key-file.js';
 import { AuditLog, type LogOptions, type OpenedLog } from '../../supervisor/auditor/log.js';
 import { listSegments } from '../../supervisor/auditor/recovery.js';
+import { preparePrivateDirectory } from '../../supervisor/private-files/directory.js';
 import { makeEvent, type Paths, readKey, readLog, sourcesOf } from './log-fixture.js';
 
 const SMALL = { segmentBytesMax: 2000 };

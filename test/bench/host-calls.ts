@@ -1,15 +1,13 @@
 import { execFileSync, fork } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import createPlugin from '@extism/extism';
 import { assemble, guestText } from '../kit/guest-wat.js';
-import { logAt, makeGuest } from '../kit/guests.js';
-import { openSession, waitForNthLog } from '../kit/log-watch.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
-import { startSupervisor } from '../kit/real-supervisor.js';
 import { type Figure, figureOf } from './figures.js';
+import { blockAt, dropCall, timeInGuest } from './guest-timing.js';
 
 const ROUNDS = 20_000;
 const WARM = 2_000;
@@ -80,65 +78,30 @@ export async function measureRunInWorker(): Promise<Figure> {
 }
 
 const CALLS = 20_000;
-/** The engine compiles what runs often; a supervisor that has been up for a minute has done that. */
-const WARM_ROUNDS = 3;
-const SAMPLES_AT = 65_536;
-
-/** Times one call many times, in nanoseconds by the WASI monotonic clock, and writes the list to a file of the workspace. */
-function timingBody(call: string, file: number): string {
-  const tick = (local: string) =>
-    `(drop (call $clock_time_get (i32.const 1) (i64.const 0) (i32.const 8))) (local.set ${local} (i64.load (i32.const 8)))`;
-  return `(local.set $i (i32.const 0))
-    (loop $more
-      ${tick('$a')} ${call} ${tick('$b')}
-      (i32.store (i32.add (i32.const ${SAMPLES_AT}) (i32.mul (local.get $i) (i32.const 4)))
-        (i32.wrap_i64 (i64.sub (local.get $b) (local.get $a))))
-      (local.set $i (i32.add (local.get $i) (i32.const 1)))
-      (br_if $more (i32.lt_u (local.get $i) (i32.const ${CALLS}))))
-    (drop (call $astrid_write_file (call $block (i32.const ${file}) (i32.const 9))
-      (call $block (i32.const ${SAMPLES_AT}) (i32.const ${CALLS * 4}))))`;
-}
+/** A supervisor that has been up for a minute has its hot paths compiled. */
+const SUPERVISOR_ROUNDS = 4;
+const KEY = 48;
+const VALUE = 1024;
 
 /** Our host calls end to end: real worker, real supervisor, gate and audit included; the guest times each call itself. */
 export async function measureHostCalls(tier: 'process' | 'jail'): Promise<Figure[]> {
-  const get = '(drop (call $astrid_kv_get (call $block (i32.const 48) (i32.const 3))))';
-  const set =
-    '(drop (call $astrid_kv_set (call $block (i32.const 48) (i32.const 3)) (call $block (i32.const 1024) (i32.const 256))))';
-  const guest = await makeGuest({
-    name: 'timed',
-    pages: '8',
-    imports:
-      '(import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))',
+  const [clock, get] = await timeInGuest({
+    tier,
+    rounds: SUPERVISOR_ROUNDS,
     calls: {
       astrid_kv_get: { params: 1, result: true },
       astrid_kv_set: { params: 2, result: true },
       astrid_clock_ms: { params: 0, result: true },
-      astrid_write_file: { params: 2, result: true },
     },
-    data: { 48: 'key', 64: 'clock.bin', 80: 'kvget.bin' },
-    manifest: `\n[capabilities]\nfs_write = ["cwd://"]\n\n[[interceptor]]\nevent = "user.v1.prompt"\naction = "go"\n`,
-    body: `${set} ${timingBody('(drop (call $astrid_clock_ms))', 64)} ${timingBody(get, 80)} ${logAt(32, 5)} (i32.const 0)`,
+    data: { [KEY]: 'key' },
+    before: dropCall('astrid_kv_set', blockAt(KEY, 3), blockAt(VALUE, 256)),
+    timed: [
+      { call: dropCall('astrid_clock_ms'), rounds: CALLS },
+      { call: dropCall('astrid_kv_get', blockAt(KEY, 3)), rounds: CALLS },
+    ],
   });
-  const options = tier === 'process' ? { builtins: { timed: guest } } : { installed: { timed: guest } };
-  const supervisor = await startSupervisor(options);
-  try {
-    const client = await supervisor.connect();
-    const { id, say } = await openSession(client, supervisor.workspace, { mode: 'yolo' });
-    for (let round = 1; round <= WARM_ROUNDS + 1; round++) {
-      await say('go');
-      await waitForNthLog(client, 'timed', /heard/, round);
-    }
-    const read = (file: string) => samplesOf(readFileSync(join(supervisor.home, 'var/overlay', id, 'upper', file)));
-    client.close();
-    return [
-      figureOf(`clock, tier ${tier}`, 'µs', read('clock.bin'), 'answered in the worker'),
-      figureOf(`kv_get 256 B, tier ${tier}`, 'µs', read('kvget.bin'), 'gate and audit included'),
-    ];
-  } finally {
-    await supervisor.end();
-  }
-}
-
-function samplesOf(bytes: Buffer): number[] {
-  return Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readUInt32LE(index * 4) / 1000);
+  return [
+    figureOf(`clock, tier ${tier}`, 'µs', clock!, 'answered in the worker'),
+    figureOf(`kv_get 256 B, tier ${tier}`, 'µs', get!, 'gate and audit included'),
+  ];
 }

@@ -1,13 +1,10 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
-import { encodeEvent } from '../../abi/audit/event.js';
 import { formatNoteKey, makeNoteKey } from '../../abi/audit/note.js';
-import { createSigner, generateKeyPair } from '../../abi/audit/signing.js';
-import type { AuditEvent } from '../../abi/audit-event.js';
+import { generateKeyPair } from '../../abi/audit/signing.js';
 import { Fault } from '../../abi/errno.js';
-import { AuditLog } from '../../supervisor/auditor/log.js';
 import { openPool, type Pool, type PoolOptions } from '../../supervisor/pool/pool.js';
+import { flipByteOfLog, writeClosedLog } from '../audit/closed-log.js';
 import { compileWat } from '../wasm/modules.js';
 
 const CRASHING = new URL('./crashing-tasks.js', import.meta.url);
@@ -135,42 +132,15 @@ test('pool, too many tasks at once, refuses the rest instead of holding their by
   t.equal((await Promise.all(faults)).filter((fault) => fault.code === 'cancelled').length, 257);
 });
 
-const EVENT: AuditEvent = {
-  time: 1,
-  session: null,
-  principal: 'default',
-  capsule: 'fs',
-  action: 'write_file',
-  resource: 'cwd://a',
-  argsHash: null,
-  authorization: { layer: 'approval', verdict: 'allow', reason: 'once', ref: null },
-  outcome: 'accepted',
-  count: null,
-  digest: null,
-};
-
-async function writeLog(t: Test) {
-  const directory = t.testdir({ log: {} });
-  const pair = await generateKeyPair();
-  const key = makeNoteKey('log.example', pair.public);
-  const path = join(directory, 'log');
-  const { log } = await AuditLog.open({ directory: path, key: { key, signer: createSigner(pair.secret) } }, null);
-  for (let time = 0; time < 20; time++) await log.append([encodeEvent({ ...EVENT, time })]);
-  const { checkpoint } = log;
-  log.close();
-  return { path, checkpoint, key: formatNoteKey(key) };
-}
+const ENTRIES = 20;
+const writeLog = (t: Test) => writeClosedLog(join(t.testdir({ log: {} }), 'log'), ENTRIES);
 
 test('pool, an audit log, is verified there; a flipped byte is told with its entry', async (t) => {
   const pool = withPool(t);
-  const { path, checkpoint, key } = await writeLog(t);
-  const request = { directory: path, key, knownCheckpoint: checkpoint };
-  t.match(await pool.verifyAudit(request), { entries: 20, treeSize: 20, firstBad: null, checkpoint });
-  const segment = join(path, readdirSync(path).find((name) => name.endsWith('.log')) ?? '');
-  const bytes = readFileSync(segment);
-  const middle = Math.floor(bytes.length / 2);
-  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
-  writeFileSync(segment, bytes);
+  const { directory, checkpoint, key } = await writeLog(t);
+  const request = { directory, key, knownCheckpoint: checkpoint };
+  t.match(await pool.verifyAudit(request), { entries: ENTRIES, treeSize: ENTRIES, firstBad: null, checkpoint });
+  flipByteOfLog(directory);
   t.match(await pool.verifyAudit(request), { firstBad: { code: 'bad_log', index: Number } });
 });
 
@@ -184,11 +154,11 @@ test('pool, an audit log shorter than the known checkpoint, is not proven', asyn
 
 test('pool, an audit log with another key or without a directory, is a Fault', async (t) => {
   const pool = withPool(t);
-  const { path, checkpoint, key } = await writeLog(t);
+  const { directory, checkpoint, key } = await writeLog(t);
   const other = formatNoteKey(makeNoteKey('log.example', (await generateKeyPair()).public));
-  const foreign = pool.verifyAudit({ directory: path, key: other, knownCheckpoint: checkpoint });
+  const foreign = pool.verifyAudit({ directory, key: other, knownCheckpoint: checkpoint });
   t.match(await faultOf(foreign), { code: 'bad_proof', field: 'known' });
-  t.match(await faultOf(pool.verifyAudit({ directory: path, key: 'x', knownCheckpoint: null })), { code: 'bad_log' });
-  const gone = pool.verifyAudit({ directory: join(path, 'gone'), key, knownCheckpoint: null });
+  t.match(await faultOf(pool.verifyAudit({ directory, key: 'x', knownCheckpoint: null })), { code: 'bad_log' });
+  const gone = pool.verifyAudit({ directory: join(directory, 'gone'), key, knownCheckpoint: null });
   t.match(await faultOf(gone), { code: 'not_found' });
 });

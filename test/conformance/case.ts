@@ -1,4 +1,5 @@
 import type { FaultCode } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import type { AbiGeneration } from '../../abi/manifest.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import { syscallByName } from '../../abi/table.js';
@@ -107,6 +108,20 @@ export interface ParamProfile {
   /** An argument of exactly the limit; null where another bound, which has a case of its own, is met first. */
   readonly edge: { readonly arg: Arg; readonly want: Want } | null;
 }
+
+/** A parameter that is text of at most so many bytes: nothing and what is no UTF-8 are answered alike. */
+export const textParam = (valid: Arg, other: Want, edgeArg: Arg, edgeWant: Want): ParamProfile => ({
+  valid,
+  empty: other,
+  notUtf8: other,
+  edge: { arg: edgeArg, want: edgeWant },
+});
+
+/** A request in JSON whose unknown field fills it up to the limit. */
+export const requestParam = (value: object, edge: Want, bytesMax: number = LIMITS.payloadBytesMax): ParamProfile => {
+  const filled = padded(`${JSON.stringify(value).slice(0, -1)},"unknown":"`, '"}', bytesMax);
+  return textParam(json(value), fault('invalid_argument'), filled, edge);
+};
 
 /** One call: parameters for the cases that are made for every call, and the cases of its own. */
 export interface CallProfile {

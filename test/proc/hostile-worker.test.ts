@@ -9,6 +9,7 @@ import { encodeFrame } from '../../bus/frame.js';
 import { spawnWorker } from '../../supervisor/proc/spawn.js';
 import { WorkerLink } from '../../supervisor/proc/worker-link.js';
 import { hostTools } from '../kit/worker-bench.js';
+import { linkHandlers, SMALL_LOAD } from './idle-link.js';
 
 const loaded = encodeFrame([FROM_WORKER.loaded, { exports: ['astrid_hook_trigger'] }]);
 const call = (id: unknown, number: unknown, ...args: unknown[]) => encodeFrame([FROM_WORKER.call, id, number, ...args]);
@@ -83,23 +84,11 @@ async function attack(directory: string, bytes: readonly Buffer[], inBytes = fal
   worker.stderr.resume();
   const violations: Fault[] = [];
   let calls = 0;
-  const link = new WorkerLink(worker, {
-    onCall: () => {
-      calls++;
-    },
-    onLog: () => undefined,
-    onReady: () => undefined,
-    onViolation: (fault) => violations.push(fault),
-  });
-  await link.load({
-    wasm: Buffer.alloc(0),
-    generation: 3,
-    memoryPages: 1,
-    blockBytesMax: 1,
-    config: {},
-    handles: [],
-    logLevel: 'info',
-  });
+  const link = new WorkerLink(
+    worker,
+    linkHandlers({ onCall: () => calls++, onViolation: (fault) => violations.push(fault) }),
+  );
+  await link.load({ ...SMALL_LOAD, wasm: Buffer.alloc(0) });
   const outcome = await link.invoke('astrid_hook_trigger', Buffer.alloc(0), null);
   worker.kill('SIGKILL');
   await worker.exited;

@@ -30,13 +30,15 @@ const SERVICES = [
   'cron',
   'secrets',
   'lifecycle',
+  'private-files',
 ];
 const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gate: ['storage'],
   // A handler shapes what its service answers; the mount interface and the path type are that service's face.
   syscalls: ['vfs', 'http', 'lifecycle'],
   // Files below the home are reached through the store's held directories, under its names.
-  secrets: ['capsule'],
+  secrets: ['capsule', 'private-files'],
+  auditor: ['private-files'],
   lifecycle: ['capsule', 'proc', 'secrets'],
   // A task runs the service's own function on another thread.
   pool: ['capsule', 'auditor'],

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { test } from 'tap';
+import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { accountOf } from '../../abi/sdk/uplink.js';
 import { syscallByName } from '../../abi/table.js';
@@ -19,13 +20,17 @@ interface Published {
 /** A registry whose messages go nowhere until `take` is called, when `held`. */
 function makeBench(held = false) {
   const published: Published[] = [];
+  const faults: string[] = [];
   const gates: (() => void)[] = [];
   const registry = new UplinkRegistry({
     principalOf: (owner, platform, id) => (owner === 'default' && platform === 'chat' && id === 'ann' ? 'ann-2' : null),
     publish: (sourceId, topic, payload, actor) => {
       published.push({ sourceId, topic, payload: payload as Record<string, unknown>, actor });
+      if (JSON.stringify(payload).includes(UNDELIVERABLE))
+        return Promise.reject(new Fault('cancelled', 'the bus is closed'));
       return held ? new Promise<void>((resolve) => gates.push(resolve)) : undefined;
     },
+    onFault: (fault) => faults.push(fault.code),
     now: () => 0,
   });
   const handlers = makeUplinkHandlers(registry as never);
@@ -43,9 +48,11 @@ function makeBench(held = false) {
     const request = handlers.astrid_uplink_send.decode(args.map((arg) => Buffer.from(arg as never)));
     return (handlers.astrid_uplink_send.run(request, from) as Buffer).toString();
   };
-  return { registry, published, gates, caller, register, send };
+  return { registry, published, faults, gates, caller, register, send };
 }
 
+/** What the bus refuses to take. */
+const UNDELIVERABLE = 'undeliverable';
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test('a linked person speaks for their own principal, claimed, in a conversation that the kernel names', async (t) => {
@@ -61,6 +68,22 @@ test('a linked person speaks for their own principal, claimed, in a conversation
   t.same(actor, { principal: 'ann-2', attribution: 'claimed', session: null });
   t.match(payload, { type: 'user_input', text: 'hello', context: { uplink: { platform: 'chat', profile: 'chat' } } });
   t.same(accountOf(payload['session_id'] as string), { platform: 'chat', platformUserId: 'ann' });
+});
+
+test('a message that cannot be delivered is a fault of its own: what others said still goes out, and what they say later', async (t) => {
+  const { published, faults, caller, register, send } = makeBench();
+  const from = caller('instance');
+  const id = register(['bot', 'chat', 'human'], from);
+  send([id, 'ann', UNDELIVERABLE], from);
+  send([id, 'ann', 'second'], from);
+  await settled();
+  send([id, 'ann', 'third'], from);
+  await settled();
+  t.same(
+    published.map(({ payload }) => payload['text']),
+    [UNDELIVERABLE, 'second', 'third'],
+  );
+  t.same(faults, ['cancelled']);
 });
 
 test('a stranger, or a person of another principal, starts no turn: the words go out on a topic of the kernel', async (t) => {

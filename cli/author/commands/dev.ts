@@ -8,20 +8,13 @@ import { type CommandRun, connectOrStart } from '../../context.js';
 import type { EventStream } from '../../event-stream.js';
 import type { Io } from '../../io.js';
 import { readRecord } from '../../results.js';
-import { paint, type StyleName } from '../../view/terminal.js';
+import { styleOfLevel } from '../../view/log-style.js';
+import { paint } from '../../view/terminal.js';
 import { printBuildFault } from '../code-frame.js';
 import { buildForDev } from '../dev-build.js';
 import { openProject, type Project } from '../project.js';
 import { swapIn } from '../swap.js';
 import { ChangeWatcher } from '../watch.js';
-
-const LEVEL_STYLE: Record<LogRow['level'], StyleName> = {
-  trace: 'dim',
-  debug: 'dim',
-  info: 'plain',
-  warn: 'yellow',
-  error: 'red',
-};
 
 /** `astrid capsule dev [DIR] [--once] [--accept]` */
 export const runCapsuleDev: CommandRun = async (context, args) => {
@@ -115,7 +108,7 @@ class DevSession {
       for await (const event of stream) {
         const { level, message } = readRecord<LogRow>(event, 'logs');
         for (const line of mapStack(message, this.#sourceMap).split('\n')) {
-          this.#io.out.line(paint('dim', `${level.padEnd(5)} `), paint(LEVEL_STYLE[level] ?? 'plain', line));
+          this.#io.out.line(paint('dim', `${level.padEnd(5)} `), paint(styleOfLevel(level), line));
         }
       }
     } catch (error) {

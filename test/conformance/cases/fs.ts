@@ -12,6 +12,7 @@ import {
   okWhere,
   step,
   text,
+  textParam,
   type Want,
 } from '../case.js';
 
@@ -190,12 +191,7 @@ export const FS: readonly CallProfile[] = [
         ...empty(fault('is_a_directory')),
         edge: { arg: text(LONGEST_FILE), want: OK_EMPTY },
       },
-      {
-        valid: text('content'),
-        empty: OK_EMPTY,
-        notUtf8: OK_EMPTY,
-        edge: { arg: fill(LIMITS.payloadBytesMax), want: OK_EMPTY },
-      },
+      textParam(text('content'), OK_EMPTY, fill(LIMITS.payloadBytesMax), OK_EMPTY),
     ],
     cases: [
       ...casesOf('astrid_write_file', [

@@ -12,9 +12,10 @@ import {
   okText,
   type ParamProfile,
   PORT,
-  padded,
+  requestParam,
   step,
   text,
+  textParam,
   type Want,
 } from '../case.js';
 
@@ -26,12 +27,6 @@ const LOCAL = 'http://127.0.0.1:9/';
 /** A server that answers, and that the operator opened. */
 const GRANTED = `http://127.0.0.1:${PORT}`;
 
-const request = (value: object, edge: Want): ParamProfile => ({
-  valid: json(value),
-  empty: bad,
-  notUtf8: bad,
-  edge: { arg: padded(`${JSON.stringify(value).slice(0, -1)},"unknown":"`, '"}', LIMITS.payloadBytesMax), want: edge },
-});
 const localRefused = fault('policy_denied');
 const answered = (status: number, body: string) =>
   okJson(`${status} ${body}`, (value) => {
@@ -89,12 +84,7 @@ const httpCases = (call: string) =>
     },
   ]);
 
-const handle: ParamProfile = {
-  valid: text('7'),
-  empty: bad,
-  notUtf8: bad,
-  edge: { arg: fill(LIMITS.streamHandleBytesMax, '0'), want: badHandle },
-};
+const handle: ParamProfile = textParam(text('7'), bad, fill(LIMITS.streamHandleBytesMax, '0'), badHandle);
 /** A close of what is not open is fine (ABI reference 2.5 and 2.6). */
 const closing: ParamProfile = { ...handle, edge: { arg: fill(LIMITS.streamHandleBytesMax, '0'), want: OK_EMPTY } };
 const openStream = (path: string) => step('astrid_http_stream_start', json({ url: `${GRANTED}${path}` }));
@@ -114,7 +104,7 @@ export const HTTP: readonly CallProfile[] = [
   {
     call: 'astrid_http_request',
     good: localRefused,
-    params: [request({ url: LOCAL }, localRefused)],
+    params: [requestParam({ url: LOCAL }, localRefused)],
     cases: [
       ...httpCases('astrid_http_request'),
       ...casesOf('astrid_http_request', [
@@ -159,7 +149,7 @@ export const HTTP: readonly CallProfile[] = [
   {
     call: 'astrid_http_stream_start',
     good: localRefused,
-    params: [request({ url: LOCAL }, localRefused)],
+    params: [requestParam({ url: LOCAL }, localRefused)],
     cases: [
       ...httpCases('astrid_http_stream_start'),
       ...casesOf('astrid_http_stream_start', [

@@ -16,6 +16,7 @@ import {
   padded,
   step,
   text,
+  textParam,
 } from '../case.js';
 
 const badTopic = fault('invalid_argument', /[Tt]opic/);
@@ -43,12 +44,7 @@ const oneMessage = okJson('one message', (value) => {
 });
 
 /** A handle that is right comes from a subscription; what is no handle behaves the same in all three calls that take one. */
-const handle = {
-  valid: from(0),
-  empty: notDecimal,
-  notUtf8: notDecimal,
-  edge: { arg: fill(LIMITS.handleBytesMax, '0'), want: badHandle },
-};
+const handle = textParam(from(0), notDecimal, fill(LIMITS.handleBytesMax, '0'), badHandle);
 const handleCases = (call: string, ...rest: ReturnType<typeof text>[]) =>
   casesOf(call, [
     { name: 'handle 0, which is never given', args: [text('0'), ...rest], want: badHandle },
@@ -84,12 +80,7 @@ export const IPC: readonly CallProfile[] = [
     call: 'astrid_ipc_publish',
     good: OK_EMPTY,
     params: [
-      {
-        valid: text('conform.v1.said'),
-        empty: badTopic,
-        notUtf8: badTopic,
-        edge: { arg: padded('conform.v1.', '', LIMITS.topicBytesMax), want: OK_EMPTY },
-      },
+      textParam(text('conform.v1.said'), badTopic, padded('conform.v1.', '', LIMITS.topicBytesMax), OK_EMPTY),
       {
         valid: json({ n: 1 }),
         empty: fault('invalid_argument', /JSON/),
@@ -165,12 +156,12 @@ export const IPC: readonly CallProfile[] = [
     call: 'astrid_ipc_subscribe',
     good: okMatch(/^[1-9]\d*$/),
     params: [
-      {
-        valid: text('conform.v1.*'),
-        empty: badPattern,
-        notUtf8: badPattern,
-        edge: { arg: padded('conform.v1.', '', LIMITS.topicBytesMax), want: okMatch(/^[1-9]\d*$/) },
-      },
+      textParam(
+        text('conform.v1.*'),
+        badPattern,
+        padded('conform.v1.', '', LIMITS.topicBytesMax),
+        okMatch(/^[1-9]\d*$/),
+      ),
     ],
     cases: casesOf('astrid_ipc_subscribe', [
       { name: 'a wildcard before the end', args: [text('conform.*.x')], want: badPattern },
@@ -240,15 +231,7 @@ export const IPC: readonly CallProfile[] = [
     call: 'astrid_ipc_recv',
     setup: [subscribe('conform.v1.x')],
     good: noMessages,
-    params: [
-      handle,
-      {
-        valid: text('1'),
-        empty: notDecimal,
-        notUtf8: notDecimal,
-        edge: { arg: fill(LIMITS.handleBytesMax, '0'), want: noMessages },
-      },
-    ],
+    params: [handle, textParam(text('1'), notDecimal, fill(LIMITS.handleBytesMax, '0'), noMessages)],
     cases: [
       ...handleCases('astrid_ipc_recv', text('1')),
       ...casesOf('astrid_ipc_recv', [
@@ -278,12 +261,12 @@ export const IPC: readonly CallProfile[] = [
     call: 'astrid_trigger_hook',
     good: okText('[]'),
     params: [
-      {
-        valid: json({ hook: 'conform.v1.ask', payload: {} }),
-        empty: badRequest,
-        notUtf8: badRequest,
-        edge: { arg: padded('{"hook":"conform.v1.ask","payload":"', '"}', LIMITS.triggerBytesMax), want: okText('[]') },
-      },
+      textParam(
+        json({ hook: 'conform.v1.ask', payload: {} }),
+        badRequest,
+        padded('{"hook":"conform.v1.ask","payload":"', '"}', LIMITS.triggerBytesMax),
+        okText('[]'),
+      ),
     ],
     cases: casesOf('astrid_trigger_hook', [
       { name: 'no hook named', args: [json({ payload: {} })], want: fault('invalid_argument', /hook/) },

@@ -13,17 +13,13 @@ import {
   okWhere,
   step,
   text,
+  textParam,
   trap,
 } from '../case.js';
 
 const set = (key: string, value = 'v') => step('astrid_kv_set', text(key), text(value));
 const noKey = fault('invalid_argument', /key/);
-const key = {
-  valid: text('key'),
-  empty: noKey,
-  notUtf8: noKey,
-  edge: { arg: fill(LIMITS.keyBytesMax, 'k'), want: OK_EMPTY },
-};
+const key = textParam(text('key'), noKey, fill(LIMITS.keyBytesMax, 'k'), OK_EMPTY);
 const notUtf8Prefix = trap('invalid_argument', /prefix is not valid UTF-8/);
 
 export const KV: readonly CallProfile[] = [
@@ -74,15 +70,7 @@ export const KV: readonly CallProfile[] = [
   {
     call: 'astrid_kv_set',
     good: OK_EMPTY,
-    params: [
-      key,
-      {
-        valid: text('v'),
-        empty: OK_EMPTY,
-        notUtf8: OK_EMPTY,
-        edge: { arg: fill(LIMITS.payloadBytesMax), want: fault('too_large', /value/) },
-      },
-    ],
+    params: [key, textParam(text('v'), OK_EMPTY, fill(LIMITS.payloadBytesMax), fault('too_large', /value/))],
     cases: casesOf('astrid_kv_set', [
       {
         name: 'a value of exactly 1 MiB',

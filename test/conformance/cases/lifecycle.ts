@@ -8,26 +8,17 @@ import {
   NOTHING,
   OK_EMPTY,
   okText,
-  type ParamProfile,
-  padded,
   REFUSED_KEY,
+  requestParam,
   SILENT_KEY,
   step,
   text,
-  type Want,
+  textParam,
 } from '../case.js';
 
 const missing = fault('capability_missing');
 const badRequest = fault('invalid_argument');
 const elicit = { type: 'text', key: 'name', description: 'Your name' };
-
-/** A request of at most 10 MiB whose unknown field fills it up to the limit. */
-const request = (value: object, good: Want, bytesMax: number = LIMITS.payloadBytesMax): ParamProfile => ({
-  valid: json(value),
-  empty: badRequest,
-  notUtf8: badRequest,
-  edge: { arg: padded(`${JSON.stringify(value).slice(0, -1)},"unknown":"`, '"}', bytesMax), want: good },
-});
 
 /** Questions at install, secrets and timers. */
 export const LIFECYCLE: readonly CallProfile[] = [
@@ -35,7 +26,7 @@ export const LIFECYCLE: readonly CallProfile[] = [
     call: 'astrid_elicit',
     entry: 'astrid_install',
     good: okText('{"value":"Ada"}'),
-    params: [request(elicit, okText('{"value":"Ada"}'))],
+    params: [requestParam(elicit, okText('{"value":"Ada"}'))],
     cases: casesOf('astrid_elicit', [
       {
         name: 'during an upgrade',
@@ -100,7 +91,7 @@ export const LIFECYCLE: readonly CallProfile[] = [
   {
     call: 'astrid_has_secret',
     good: okText('{"exists":false}'),
-    params: [request({ key: 'absent' }, okText('{"exists":false}'), LIMITS.keyBytesMax)],
+    params: [requestParam({ key: 'absent' }, okText('{"exists":false}'), LIMITS.keyBytesMax)],
     cases: casesOf('astrid_has_secret', [
       {
         name: 'one that a person gave',
@@ -133,24 +124,9 @@ export const LIFECYCLE: readonly CallProfile[] = [
     call: 'astrid_cron_schedule',
     good: OK_EMPTY,
     params: [
-      {
-        valid: text('nightly'),
-        empty: badRequest,
-        notUtf8: badRequest,
-        edge: { arg: fill(LIMITS.cronNameBytesMax), want: OK_EMPTY },
-      },
-      {
-        valid: text('0 3 * * *'),
-        empty: badRequest,
-        notUtf8: badRequest,
-        edge: { arg: fill(LIMITS.cronScheduleBytesMax, '*'), want: badRequest },
-      },
-      {
-        valid: json({ n: 1 }),
-        empty: OK_EMPTY,
-        notUtf8: OK_EMPTY,
-        edge: { arg: fill(LIMITS.cronPayloadBytesMax), want: OK_EMPTY },
-      },
+      textParam(text('nightly'), badRequest, fill(LIMITS.cronNameBytesMax), OK_EMPTY),
+      textParam(text('0 3 * * *'), badRequest, fill(LIMITS.cronScheduleBytesMax, '*'), badRequest),
+      textParam(json({ n: 1 }), OK_EMPTY, fill(LIMITS.cronPayloadBytesMax), OK_EMPTY),
     ],
     cases: casesOf('astrid_cron_schedule', [
       { name: 'no such schedule', args: [text('x'), text('when it rains'), json(1)], want: badRequest },
@@ -172,14 +148,7 @@ export const LIFECYCLE: readonly CallProfile[] = [
   {
     call: 'astrid_cron_cancel',
     good: OK_EMPTY,
-    params: [
-      {
-        valid: text('nightly'),
-        empty: badRequest,
-        notUtf8: badRequest,
-        edge: { arg: fill(LIMITS.cronNameBytesMax), want: OK_EMPTY },
-      },
-    ],
+    params: [textParam(text('nightly'), badRequest, fill(LIMITS.cronNameBytesMax), OK_EMPTY)],
     cases: casesOf('astrid_cron_cancel', [
       { name: 'what is not there', args: [text('absent')], want: OK_EMPTY },
       { name: 'a capsule without the capability', args: [text('x')], role: 'bare', want: missing, kind: 'capability' },

@@ -14,6 +14,7 @@ import {
   type ParamProfile,
   step,
   text,
+  textParam,
   VISITOR_SAYS,
   type Want,
 } from '../case.js';
@@ -21,12 +22,7 @@ import {
 const missing = fault('capability_missing');
 const bad = fault('invalid_argument');
 const badHandle = fault('bad_handle');
-const handle: ParamProfile = {
-  valid: text('7'),
-  empty: bad,
-  notUtf8: bad,
-  edge: { arg: fill(LIMITS.streamHandleBytesMax, '0'), want: badHandle },
-};
+const handle: ParamProfile = textParam(text('7'), bad, fill(LIMITS.streamHandleBytesMax, '0'), badHandle);
 /** A close of what is not open is fine (ABI reference 2.5 and 2.6). */
 const closing: ParamProfile = { ...handle, edge: { arg: fill(LIMITS.streamHandleBytesMax, '0'), want: OK_EMPTY } };
 const anyListener = (want: Want): ParamProfile => ({
@@ -56,14 +52,7 @@ export const NET: readonly CallProfile[] = [
   {
     call: 'astrid_net_bind_unix',
     good: OK_EMPTY,
-    params: [
-      {
-        valid: text('/any'),
-        empty: OK_EMPTY,
-        notUtf8: OK_EMPTY,
-        edge: { arg: fill(LIMITS.pathBytesMax), want: OK_EMPTY },
-      },
-    ],
+    params: [textParam(text('/any'), OK_EMPTY, fill(LIMITS.pathBytesMax), OK_EMPTY)],
     cases: casesOf('astrid_net_bind_unix', [
       {
         name: 'a capsule without the capability',
@@ -134,15 +123,7 @@ export const NET: readonly CallProfile[] = [
   {
     call: 'astrid_net_write',
     good: badHandle,
-    params: [
-      handle,
-      {
-        valid: text('body'),
-        empty: badHandle,
-        notUtf8: badHandle,
-        edge: { arg: fill(LIMITS.payloadBytesMax), want: badHandle },
-      },
-    ],
+    params: [handle, textParam(text('body'), badHandle, fill(LIMITS.payloadBytesMax), badHandle)],
     cases: [
       ...foreignCases('astrid_net_write', [text('x')], badHandle),
       ...casesOf('astrid_net_write', [

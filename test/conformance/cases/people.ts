@@ -12,25 +12,16 @@ import {
   okJson,
   okMatch,
   okText,
-  type ParamProfile,
-  padded,
+  requestParam,
   step,
   text,
-  type Want,
+  textParam,
 } from '../case.js';
 
 const missing = fault('capability_missing');
 const badRequest = fault('invalid_argument');
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const NOBODY = '00000000-0000-4000-8000-000000000000';
-
-/** A request of at most 10 MiB whose unknown field fills it up to the limit. */
-const request = (value: object, good: Want, bytesMax: number = LIMITS.payloadBytesMax): ParamProfile => ({
-  valid: json(value),
-  empty: badRequest,
-  notUtf8: badRequest,
-  edge: { arg: padded(`${JSON.stringify(value).slice(0, -1)},"unknown":"`, '"}', bytesMax), want: good },
-});
 
 /** The calls of this family that answer inside their JSON refuse there, too (ABI reference 2.7). */
 const refusedInside = okJson('an error', (value) => typeof (value as { error?: unknown }).error === 'string');
@@ -59,12 +50,7 @@ export const PEOPLE: readonly CallProfile[] = [
         notUtf8: okMatch(UUID),
         edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: okMatch(UUID) },
       },
-      {
-        valid: text('Chat'),
-        empty: badRequest,
-        notUtf8: badRequest,
-        edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: badRequest },
-      },
+      textParam(text('Chat'), badRequest, fill(LIMITS.uplinkFieldBytesMax), badRequest),
     ],
     cases: casesOf('astrid_uplink_register', [
       {
@@ -105,24 +91,9 @@ export const PEOPLE: readonly CallProfile[] = [
     setup: [step('astrid_uplink_register', text(`send-${ONCE}`), text('send'), text('chat'))],
     good: okText('{"ok":true}'),
     params: [
-      {
-        valid: from(0),
-        empty: badRequest,
-        notUtf8: badRequest,
-        edge: { arg: fill(LIMITS.uplinkIdReadBytesMax), want: idTooLong },
-      },
-      {
-        valid: text('someone'),
-        empty: okText('{"ok":true}'),
-        notUtf8: okText('{"ok":true}'),
-        edge: { arg: fill(LIMITS.uplinkFieldBytesMax), want: okText('{"ok":true}') },
-      },
-      {
-        valid: text('hello'),
-        empty: okText('{"ok":true}'),
-        notUtf8: okText('{"ok":true}'),
-        edge: { arg: fill(LIMITS.uplinkContentBytesMax), want: okText('{"ok":true}') },
-      },
+      textParam(from(0), badRequest, fill(LIMITS.uplinkIdReadBytesMax), idTooLong),
+      textParam(text('someone'), okText('{"ok":true}'), fill(LIMITS.uplinkFieldBytesMax), okText('{"ok":true}')),
+      textParam(text('hello'), okText('{"ok":true}'), fill(LIMITS.uplinkContentBytesMax), okText('{"ok":true}')),
     ],
     cases: casesOf('astrid_uplink_send', [
       { name: 'an id of 64 bytes', args: [fill(64), text('s'), text('h')], want: badRequest, kind: 'limit' },
@@ -151,7 +122,7 @@ export const PEOPLE: readonly CallProfile[] = [
   {
     call: 'astrid_identity_resolve',
     good: fieldOf('found', false),
-    params: [request(plain, fieldOf('found', false))],
+    params: [requestParam(plain, fieldOf('found', false))],
     cases: casesOf('astrid_identity_resolve', [
       { name: 'no platform', args: [json({ platform_user_id: 'u' })], want: badRequest },
       { name: 'a blank platform', args: [json({ ...user, platform: ' ' })], want: refusedInside },
@@ -197,7 +168,7 @@ export const PEOPLE: readonly CallProfile[] = [
   {
     call: 'astrid_identity_create_user',
     good: okJson('ok with a user id', (value) => UUID.test((value as { user_id: string }).user_id)),
-    params: [request({}, fieldOf('ok', true))].map((param) => ({ ...param, edge: null })),
+    params: [requestParam({}, fieldOf('ok', true))].map((param) => ({ ...param, edge: null })),
     cases: casesOf('astrid_identity_create_user', [
       {
         name: 'a slash in the display name',
@@ -217,7 +188,7 @@ export const PEOPLE: readonly CallProfile[] = [
   {
     call: 'astrid_identity_link',
     good: refusedInside,
-    params: [request({ ...plain, astrid_user_id: NOBODY, method: 'test' }, refusedInside)],
+    params: [requestParam({ ...plain, astrid_user_id: NOBODY, method: 'test' }, refusedInside)],
     cases: casesOf('astrid_identity_link', [
       {
         name: 'a user id that is no UUID',
@@ -236,7 +207,7 @@ export const PEOPLE: readonly CallProfile[] = [
   {
     call: 'astrid_identity_unlink',
     good: fieldOf('ok', true),
-    params: [request(plain, fieldOf('ok', true))],
+    params: [requestParam(plain, fieldOf('ok', true))],
     cases: casesOf('astrid_identity_unlink', [
       { name: 'nothing was linked', args: [json(user)], want: fieldOf('removed', false) },
       {
@@ -252,7 +223,7 @@ export const PEOPLE: readonly CallProfile[] = [
     call: 'astrid_identity_list_links',
     good: okJson('ok or error', (value) => typeof (value as { ok: unknown }).ok === 'boolean'),
     params: [
-      request(
+      requestParam(
         { astrid_user_id: NOBODY },
         okJson('ok or error', () => true),
       ),
@@ -272,7 +243,7 @@ export const PEOPLE: readonly CallProfile[] = [
     call: 'astrid_check_capsule_capability',
     good: okText('{"allowed":false}'),
     params: [
-      request(
+      requestParam(
         { source_uuid: NOBODY, capability: 'allow_prompt_injection' },
         okText('{"allowed":false}'),
         LIMITS.capabilityCheckBytesMax,

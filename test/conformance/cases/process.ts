@@ -10,20 +10,13 @@ import {
   okJson,
   okText,
   type ParamProfile,
-  padded,
+  requestParam,
   step,
-  type Want,
 } from '../case.js';
 
 const missing = fault('capability_missing');
 const bad = fault('invalid_argument');
 const badHandle = fault('bad_handle');
-const request = (value: object, edge: Want): ParamProfile => ({
-  valid: json(value),
-  empty: bad,
-  notUtf8: bad,
-  edge: { arg: padded(`${JSON.stringify(value).slice(0, -1)},"unknown":"`, '"}', LIMITS.payloadBytesMax), want: edge },
-});
 const echo = { cmd: 'echo', args: ['hi'] };
 const echoed = okJson('stdout hi', (value) => (value as { stdout: string }).stdout === 'hi\n');
 const commandCases = (call: string) =>
@@ -71,7 +64,7 @@ export const PROCESS: readonly CallProfile[] = [
   {
     call: 'astrid_spawn_host',
     good: echoed,
-    params: [request(echo, echoed)],
+    params: [requestParam(echo, echoed)],
     cases: [
       ...commandCases('astrid_spawn_host'),
       ...casesOf('astrid_spawn_host', [
@@ -103,7 +96,7 @@ export const PROCESS: readonly CallProfile[] = [
   {
     call: 'astrid_spawn_background_host',
     good: okJson('an id', (value) => Number.isInteger((value as { id: number }).id)),
-    params: [{ ...request(echo, OK_EMPTY), edge: null }],
+    params: [{ ...requestParam(echo, OK_EMPTY), edge: null }],
     cases: [
       ...commandCases('astrid_spawn_background_host'),
       ...casesOf('astrid_spawn_background_host', [

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../../abi/limits.js';
-import { type CallProfile, casesOf, fill, OK_EMPTY, okJson, okMatch, okText, text } from '../case.js';
+import { type CallProfile, casesOf, fill, OK_EMPTY, okJson, okMatch, okText, text, textParam } from '../case.js';
 
 const caller = (value: unknown) => {
   const { principal, source_id, timestamp, session_id } = value as Record<string, unknown>;
@@ -12,18 +12,8 @@ export const SYS: readonly CallProfile[] = [
     call: 'astrid_log',
     good: OK_EMPTY,
     params: [
-      {
-        valid: text('info'),
-        empty: OK_EMPTY,
-        notUtf8: OK_EMPTY,
-        edge: { arg: fill(LIMITS.logLevelBytesMax), want: OK_EMPTY },
-      },
-      {
-        valid: text('said'),
-        empty: OK_EMPTY,
-        notUtf8: OK_EMPTY,
-        edge: { arg: fill(LIMITS.logMessageBytesMax), want: OK_EMPTY },
-      },
+      textParam(text('info'), OK_EMPTY, fill(LIMITS.logLevelBytesMax), OK_EMPTY),
+      textParam(text('said'), OK_EMPTY, fill(LIMITS.logMessageBytesMax), OK_EMPTY),
     ],
     cases: casesOf('astrid_log', [
       { name: 'below the level, dropped', args: [text('trace'), text('quiet')], want: OK_EMPTY },
@@ -62,14 +52,7 @@ export const SYS: readonly CallProfile[] = [
     call: 'astrid_get_config',
     good: okText('hello "you"'),
     goodIn: { 1: okText('"hello \\"you\\""') },
-    params: [
-      {
-        valid: text('GREETING'),
-        empty: OK_EMPTY,
-        notUtf8: OK_EMPTY,
-        edge: { arg: fill(LIMITS.keyBytesMax), want: OK_EMPTY },
-      },
-    ],
+    params: [textParam(text('GREETING'), OK_EMPTY, fill(LIMITS.keyBytesMax), OK_EMPTY)],
     cases: casesOf('astrid_get_config', [
       { name: 'an unknown key is empty', args: [text('NO_SUCH')], want: OK_EMPTY },
       { name: 'a key without a value is empty', args: [text('EMPTY')], want: OK_EMPTY, wantIn: { 1: okText('""') } },
