@@ -1,12 +1,14 @@
-// `npm test`: builds, runs every compiled test file with tap, and ends in `N passed, N failed` from what tap recorded.
+// `npm test`: builds, runs every compiled test file with tap, and ends in `N passed, N failed` from what tap said.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const wanted = process.argv.slice(2);
+const FAILURES_SHOWN = 50;
+/** The longest, in seconds: begun last, one of them would run alone. */
+const LONG = ['conformance/', 'store/', 'vfs/crash', 'author/', 'as-guest', 'attacks/', 'build/'];
 
 function listTests(directory) {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
@@ -16,40 +18,45 @@ function listTests(directory) {
   });
 }
 
-function run(file, args) {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [file, ...args], { cwd: root, stdio: 'inherit' });
-    child.on('exit', (code) => resolve(code ?? 1));
-  });
+function rankOf(path) {
+  const at = LONG.findIndex((word) => path.includes(word));
+  return at < 0 ? LONG.length : at;
 }
 
-async function countResults(file) {
+/** Prints a line for each file that ended, and gives what passed and what failed. */
+async function runAll(tests) {
   const { Parser } = await import('tap-parser');
-  const counts = { passed: 0, failed: 0 };
-  await new Promise((resolve) => {
-    const parser = new Parser(resolve);
-    parser.on('result', ({ ok, todo, skip }) => {
-      if (ok || todo || skip) counts.passed++;
-      else counts.failed++;
-    });
-    parser.end(readFileSync(file));
+  const args = [join(root, 'test/each-file.mjs'), ...tests];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
+  let passed = 0;
+  const failures = [];
+  const parser = new Parser();
+  parser.on('result', ({ ok, todo, skip, fullname, diag }) => {
+    if (ok || todo || skip) passed++;
+    else failures.push(`${fullname}\n${JSON.stringify(diag ?? {}, null, 2)}`);
   });
-  return counts;
+  parser.on('assert', ({ ok, name, time }) => {
+    console.log(`${ok ? '    ok' : 'NOT OK'} ${((time ?? 0) / 1000).toFixed(1).padStart(6)} s  ${name}`);
+    // A file that crashed, or that ran out of time, may have no failing line of its own.
+    if (!ok && !failures.some((failure) => failure.startsWith(name))) failures.push(`${name}: ended badly`);
+  });
+  await new Promise((resolve) => {
+    parser.on('complete', resolve);
+    child.stdout.pipe(parser);
+  });
+  const code = await exited;
+  if (code !== 0 && failures.length === 0) failures.push(`the run ended with exit code ${code}`);
+  return { passed, failures };
 }
 
 const { buildAll } = await import('../cli/setup.mjs');
 await buildAll();
-const tests = listTests(join(root, 'dist/test')).filter(
-  (path) => wanted.length === 0 || wanted.some((word) => path.includes(word)),
-);
-const scratch = mkdtempSync(join(tmpdir(), 'astrid-test-'));
-const record = join(scratch, 'results.tap');
-const tap = join(root, 'node_modules/tap/dist/esm/run.mjs');
-const options = ['--jobs=2', '--timeout=240', '--reporter=terse', `--output-file=${record}`];
-const code = await run(tap, [...options, ...tests]);
-const { passed, failed } = await countResults(record);
-rmSync(scratch, { recursive: true });
-const broken = code !== 0 || failed > 0 || passed === 0;
-// A file that crashed has no failing line of its own: it still counts as one.
-console.log(`${passed} passed, ${broken && failed === 0 ? 1 : failed} failed`);
-process.exit(broken ? 1 : 0);
+const tests = listTests(join(root, 'dist/test'))
+  .filter((path) => wanted.length === 0 || wanted.some((word) => path.includes(word)))
+  .sort((one, other) => rankOf(one) - rankOf(other));
+const { passed, failures } = await runAll(tests);
+// Said once more at the end, where a log that was cut still has it.
+for (const failure of failures.slice(0, FAILURES_SHOWN)) console.log(`\nnot ok: ${failure}`);
+console.log(`${passed} passed, ${failures.length} failed`);
+process.exit(failures.length > 0 || passed === 0 ? 1 : 0);
