@@ -55,6 +55,28 @@ test('a new capsule, from its directory, is installed, called by name, edited an
   t.match(await run('-p', 'use list_notes'), { out: /\["milk","eggs"\]/ });
 });
 
+test('capsule dev, a capsule that is not installed yet, installs it with --accept and shows what it logs from its first start on', async (t) => {
+  const { shop, run, start } = await open(t);
+  const main = (said: string) =>
+    `import { defineCapsule } from 'astrid/sdk';
+import { forever } from 'astrid/sdk/loop';
+import { signalReady } from 'astrid/sdk/runtime';
+defineCapsule({ run: () => { console.log('${said}'); signalReady(); setInterval(() => undefined, 60_000); return forever(); } });
+`;
+  const dir = await shop.make('fresh', 'tool', {
+    'main.ts': main('first words'),
+    'Capsule.toml': manifestOf('fresh'),
+  });
+  t.match(await run('capsule', 'dev', 'fresh', '--once'), { exitCode: 4, err: /not installed yet/ });
+  const { io, running } = start('capsule', 'dev', 'fresh', '--accept');
+  await io.outText.until('swapped in');
+  await io.outText.until('first words');
+  writeFileSync(join(dir, 'main.ts'), main('second words'));
+  await io.outText.until('second words');
+  io.interrupt();
+  t.equal(await running, 130);
+});
+
 test('a slash command of a capsule, in a system that runs, is listed and answers', async (t) => {
   const { shop, supervisor, run } = await open(t);
   await shop.make('loud', 'tool', {

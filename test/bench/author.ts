@@ -64,17 +64,21 @@ async function measureSwaps(root: string): Promise<number[]> {
   const main = join(root, 'bench/main.ts');
   const source = readFileSync(main, 'utf8');
   const samples: number[] = [];
+  const ended = running.then((code) => {
+    throw new Error(`capsule dev ended with ${code}: ${io.errText.text}`);
+  });
+  const until = (text: string) => Promise.race([io.outText.until(text), ended]);
   try {
-    await io.outText.until('swapped in');
+    await until('swapped in');
     for (let edit = 0; edit < EDITS; edit++) {
       const start = performance.now();
       writeFileSync(main, `${source}\nconsole.log(${edit});\n`);
-      await io.outText.until(`says ${edit}\n`);
+      await until(`says ${edit}\n`);
       samples.push(performance.now() - start);
     }
   } finally {
     io.interrupt();
-    await running;
+    await ended.catch(() => undefined);
     await supervisor.end();
   }
   return samples;

@@ -16,6 +16,9 @@ import { openProject, type Project } from '../project.js';
 import { swapIn } from '../swap.js';
 import { ChangeWatcher } from '../watch.js';
 
+/** Of a capsule that ran before anybody listened. */
+const LOG_LINES = 100;
+
 /** `astrid capsule dev [DIR] [--once] [--accept]` */
 export const runCapsuleDev: CommandRun = async (context, args) => {
   const { io } = context;
@@ -61,18 +64,31 @@ class DevSession {
       exitCode = EXIT.notRunning;
       watcher.close();
     });
-    const logs = await this.#client.stream('logs', { capsule: name, lines: 0, follow: true });
-    const printing = this.#printLogs(logs);
+    let logs = await this.#followLogs(name, 0);
     try {
-      do await this.round();
-      while (await watcher.next());
+      do {
+        await this.round();
+        // Installed just now: everything it said is new.
+        logs ??= await this.#followLogs(name, LOG_LINES);
+      } while (await watcher.next());
     } finally {
       watcher.close();
       release();
-      logs.cancel();
-      await printing;
+      logs?.stream.cancel();
+      await logs?.printing;
     }
     return exitCode;
+  }
+
+  /** Null while there is no such capsule. */
+  async #followLogs(capsule: string, lines: number) {
+    try {
+      const stream = await this.#client.stream('logs', { capsule, lines, follow: true });
+      return { stream, printing: this.#printLogs(stream) };
+    } catch (error) {
+      if (asFault(error).code === 'not_found') return null;
+      throw error;
+    }
   }
 
   /** One build and one swap; what is wrong is printed, and the old one runs on. */
