@@ -11,8 +11,6 @@ export const LIMITS = {
   controlFrameBytesMax: 50 * MIB,
   auditFrameBytesMax: 2 * MIB,
   moduleBytesMax: 32 * MIB,
-  // all modules that are kept until their first start, so that each is hashed once
-  recentHashBytesMax: 16 * MIB,
   // the structure of one frame: 12 MiB of empty arrays or of one-byte keys cost far more than 12 MiB of text
   /** Arrays and maps inside each other. Deeper ones would end in a stack overflow in some reader. */
   frameDepthMax: 64,

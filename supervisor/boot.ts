@@ -125,7 +125,7 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
     (book) => book.close(),
   );
   const capsules = new CapsuleStore({ home: home.root, worker: pool });
-  const shipped = { store: capsules, worker: pool, directory: options.builtins, principal: PRINCIPAL };
+  const shipped = { store: capsules, directory: options.builtins, principal: PRINCIPAL };
   const interrupted = await steps.run('interrupted installs', () => undoInterrupted(capsules.place, PRINCIPAL));
   if (interrupted.undone.length > 0) options.logger.info(interrupted, 'installs that were cut off are undone');
   const builtins = await steps.run('builtins', () => syncBuiltins(shipped));

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { blake3 } from '@noble/hashes/blake3.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { blake3Hex } from '../../abi/blake3.js';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { TEMPLATE_EXPORT } from './adaptor-layout.js';
@@ -81,7 +80,7 @@ export async function buildCapsule(options: BuildOptions): Promise<BuildResult> 
   const kept = [...loaded.exports, 'memory', '_initialize', TEMPLATE_EXPORT.initialize];
   const initialized = await step('pre-initialise', () => preInitialize(keepExports(linked, kept)));
   const wasm = dropScriptText(initialized);
-  const hashBlake3 = await step('hash', () => bytesToHex(blake3(wasm)));
+  const hashBlake3 = await step('hash', () => blake3Hex(wasm));
   const names = requireShape(
     wasm,
     loaded.exports,

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { blake3 } from '@noble/hashes/blake3.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { blake3Hex } from '../../abi/blake3.js';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { compileAssemblyScript } from './as-compile.js';
@@ -56,5 +55,5 @@ const BUILDERS: Readonly<Record<CapsuleSource['kind'], Builder>> = {
 
 async function checked(wasm: Uint8Array, inputs: readonly string[]): Promise<BuiltModule> {
   await checkModule(wasm);
-  return { wasm, hashBlake3: bytesToHex(blake3(wasm)), bytes: wasm.length, sourceMap: null, inputs, printed: [] };
+  return { wasm, hashBlake3: await blake3Hex(wasm), bytes: wasm.length, sourceMap: null, inputs, printed: [] };
 }

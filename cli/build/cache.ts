@@ -1,8 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { blake3 } from '@noble/hashes/blake3.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { blake3Hex } from '../../abi/blake3.js';
 import { SYSCALLS } from '../../abi/table.js';
 import { findPackageRoot } from '../package-root.js';
 import { asSdkDir, type BuiltModule, buildSource } from './build-source.js';
@@ -159,11 +158,11 @@ async function hashOthers(inputs: readonly string[], inside: readonly string[]):
 
 async function hashFile(file: string): Promise<string | null> {
   const bytes = await readFile(file).catch(() => null);
-  return bytes === null ? null : bytesToHex(blake3(bytes));
+  return bytes === null ? null : blake3Hex(bytes);
 }
 
-function digest(text: string): string {
-  return bytesToHex(blake3(Buffer.from(text, 'utf8')));
+function digest(text: string): Promise<string> {
+  return blake3Hex(Buffer.from(text, 'utf8'));
 }
 
 async function replaceFile(file: string, content: Uint8Array | string): Promise<void> {

@@ -1,8 +1,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { blake3 } from '@noble/hashes/blake3.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { blake3Hex } from '../../abi/blake3.js';
 import { makeAdaptorText } from './adaptor.js';
 import { QUICKJS_IMPORTS } from './adaptor-imports.js';
 import { runTool, withTemporaryDirectory } from './tool-process.js';
@@ -57,7 +56,7 @@ export function loadTemplate(cacheDir: string | null): Promise<Uint8Array> {
 async function loadKeptTemplate(cacheDir: string): Promise<Uint8Array> {
   const file = join(cacheDir, `template-${(await makeTemplateKey()).slice(0, KEY_CHARS)}.wasm`);
   const kept = await readFile(file).catch(() => null);
-  if (kept !== null && isIntact(kept)) return kept.subarray(DIGEST_BYTES);
+  if (kept !== null && (await isIntact(kept))) return kept.subarray(DIGEST_BYTES);
   const template = await makeTemplate();
   // A directory that cannot be written to, as where a package is installed for all, costs time and nothing else.
   await keepTemplate(cacheDir, file, template).catch(() => undefined);
@@ -68,22 +67,20 @@ async function keepTemplate(cacheDir: string, file: string, template: Uint8Array
   await mkdir(cacheDir, { recursive: true });
   // Two builds may do this at once; each renames a whole file into place.
   const own = `${file}.${process.pid}.tmp`;
-  await writeFile(own, Buffer.concat([blake3(template), template]));
+  await writeFile(own, Buffer.concat([Buffer.from(await blake3Hex(template), 'hex'), template]));
   await rename(own, file);
 }
 
 /** A kept template begins with its digest: a file cut short by a crash or a full disk is made again. */
-function isIntact(kept: Buffer): boolean {
-  return (
-    kept.length > DIGEST_BYTES &&
-    Buffer.from(blake3(kept.subarray(DIGEST_BYTES))).equals(kept.subarray(0, DIGEST_BYTES))
-  );
+async function isIntact(kept: Buffer): Promise<boolean> {
+  if (kept.length <= DIGEST_BYTES) return false;
+  return (await blake3Hex(kept.subarray(DIGEST_BYTES))) === kept.toString('hex', 0, DIGEST_BYTES);
 }
 
 async function makeTemplateKey(): Promise<string> {
   const quickjs = await readFile(require.resolve('quickjs-wasi/quickjs.wasm'));
-  const parts = [blake3(quickjs), Buffer.from(makeAdaptorText()), Buffer.from(JSON.stringify(readToolVersions()))];
-  return bytesToHex(blake3(Buffer.concat(parts)));
+  const parts = [quickjs, Buffer.from(makeAdaptorText()), Buffer.from(JSON.stringify(readToolVersions()))];
+  return blake3Hex(Buffer.concat(parts));
 }
 
 async function makeTemplate(): Promise<Uint8Array> {

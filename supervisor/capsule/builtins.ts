@@ -1,10 +1,11 @@
+import { blake3Hex } from '../../abi/blake3.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { HeldDirectory } from './held-directory.js';
 import { MANIFEST_BYTES_MAX, parseManifest } from './manifest-loader.js';
 import { BUILTIN_SOURCE } from './meta.js';
 import { isCapsuleName } from './names.js';
-import type { BlobWorker, CapsuleProblem, CapsuleStore, InstalledCapsule } from './store.js';
+import type { CapsuleProblem, CapsuleStore, InstalledCapsule } from './store.js';
 
 export interface SyncedBuiltin {
   readonly capsule: InstalledCapsule;
@@ -21,15 +22,14 @@ export interface SyncedBuiltin {
  */
 export async function syncBuiltins(options: {
   readonly store: CapsuleStore;
-  readonly worker: BlobWorker;
   readonly directory: string;
   readonly principal: string;
 }): Promise<{ synced: SyncedBuiltin[]; problems: CapsuleProblem[] }> {
-  const { store, worker, principal } = options;
+  const { store, principal } = options;
   const root = await HeldDirectory.openRoot(options.directory, 'built-in capsules');
   try {
     const names = (await root.list()).filter(isCapsuleName);
-    const outcomes = await Promise.allSettled(names.map((name) => syncOne(store, worker, principal, root, name)));
+    const outcomes = await Promise.allSettled(names.map((name) => syncOne(store, principal, root, name)));
     const synced: SyncedBuiltin[] = [];
     const problems: CapsuleProblem[] = [];
     for (const [index, outcome] of outcomes.entries()) {
@@ -44,7 +44,6 @@ export async function syncBuiltins(options: {
 
 async function syncOne(
   store: CapsuleStore,
-  worker: BlobWorker,
   principal: string,
   root: HeldDirectory,
   name: string,
@@ -56,7 +55,7 @@ async function syncOne(
       field: 'package.name',
     });
   }
-  const { hash: manifestHash } = await worker.hashBlake3(Buffer.from(manifestText));
+  const manifestHash = await blake3Hex(Buffer.from(manifestText));
   const current = await readCurrent(store, principal, name);
   if (current !== null && current.meta.source !== BUILTIN_SOURCE) return { capsule: current, action: 'kept' };
   // Comparing bytes is enough to leave it alone, and saves a hash per capsule and boot: whatever is started is hashed then.

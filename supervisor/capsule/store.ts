@@ -1,3 +1,4 @@
+import { blake3Hex } from '../../abi/blake3.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
@@ -16,7 +17,6 @@ import {
   requireWasmHash,
 } from './meta.js';
 import { isCapsuleName, requireName } from './names.js';
-import { RecentHashes } from './recent-hashes.js';
 import { CAPSULES_PATH, StorePlace } from './store-place.js';
 
 /** What the store needs of the thread pool. Both take the bytes over and give them back. */
@@ -77,7 +77,6 @@ export interface InstallRequest {
  */
 export class CapsuleStore {
   readonly #place: StorePlace;
-  readonly #recent = new RecentHashes();
   readonly #worker: BlobWorker;
   readonly #now: () => Date;
 
@@ -95,8 +94,7 @@ export class CapsuleStore {
   /** Writes the code unless it is there already, intact. @returns its BLAKE3 hash in hex. Takes the bytes over. */
   async installBlob(wasm: Uint8Array): Promise<string> {
     if (wasm.length > LIMITS.moduleBytesMax) throw tooLarge(wasm.length);
-    const known = this.#recent.find(wasm);
-    const { hash, bytes } = known === null ? await this.#worker.hashBlake3(wasm) : { hash: known, bytes: wasm };
+    const { hash, bytes } = await this.#worker.hashBlake3(wasm);
     if (!(await this.holdsBlob(hash, bytes))) {
       await this.#place.inside(['bin'], true, (bin) => bin.writeFileAtomic(`${hash}.wasm`, bytes));
     }
@@ -131,8 +129,7 @@ export class CapsuleStore {
           cause: fault,
         });
       });
-    const known = this.#recent.take(read);
-    const { hash: actual, bytes } = known === null ? await this.#worker.hashBlake3(read) : { hash: known, bytes: read };
+    const { hash: actual, bytes } = await this.#worker.hashBlake3(read);
     if (actual !== hash) {
       throw new Fault('bad_hash', `bin/${file}: its content has the hash ${actual}; it was changed or damaged`, {
         field: 'wasm_hash',
@@ -161,7 +158,7 @@ export class CapsuleStore {
     requireName('principal', principal);
     const manifest = parseManifest(manifestText);
     const { bytes } = await this.#checkCode(manifest, request.wasm);
-    const manifestHash = await this.#hashText(manifestText);
+    const manifestHash = await hashText(manifestText);
     const hash = bytes === null ? null : await this.installBlob(bytes);
     const previous = await this.readMeta(principal, manifest.name).catch((thrown: unknown) => {
       if (['not_found', 'bad_manifest'].includes(asFault(thrown).code)) return null;
@@ -208,7 +205,7 @@ export class CapsuleStore {
         field: 'package.name',
       });
     }
-    if (meta.manifest_hash !== undefined && meta.manifest_hash !== (await this.#hashText(text))) {
+    if (meta.manifest_hash !== undefined && meta.manifest_hash !== (await hashText(text))) {
       throw new Fault('bad_hash', `capsule ${name}: Capsule.toml was changed after it was installed`, {
         field: 'meta.json: manifest_hash',
       });
@@ -226,8 +223,6 @@ export class CapsuleStore {
       });
     }
     const verified = await this.readVerified(installed.hash);
-    // Its start reads it again, a moment later.
-    this.#recent.remember(verified, installed.hash);
     const { report, bytes } = await this.#worker.inspectModule(verified);
     requireMemory(installed.manifest, report);
     const generation = detectGeneration(report, installed.manifest.abi);
@@ -249,11 +244,9 @@ export class CapsuleStore {
     const manifest = parseManifest(manifestText);
     if (request.wasm !== null && request.wasm.length > LIMITS.moduleBytesMax) throw tooLarge(request.wasm.length);
     const { report, bytes } = await this.#checkCode(manifest, request.wasm);
-    const manifestHash = await this.#hashText(manifestText);
+    const manifestHash = await hashText(manifestText);
     if (report === null || bytes === null) return { manifest, manifestText, manifestHash, code: null };
-    const known = this.#recent.find(bytes);
-    const { hash, bytes: wasm } = known === null ? await this.#worker.hashBlake3(bytes) : { hash: known, bytes };
-    if (known === null) this.#recent.remember(wasm, hash);
+    const { hash, bytes: wasm } = await this.#worker.hashBlake3(bytes);
     const generation = detectGeneration(report, manifest.abi);
     return { manifest, manifestText, manifestHash, code: { hash, wasm, report, generation } };
   }
@@ -284,12 +277,10 @@ export class CapsuleStore {
     detectGeneration(checked.report, manifest.abi);
     return checked;
   }
-
-  async #hashText(text: string): Promise<string> {
-    const { hash } = await this.#worker.hashBlake3(Buffer.from(text));
-    return hash;
-  }
 }
+
+/** A manifest is small: the way to another thread would take longer. */
+const hashText = (text: string) => blake3Hex(Buffer.from(text));
 
 function tooLarge(bytes: number): Fault {
   return new Fault('too_large', `module: ${bytes} bytes, at most ${LIMITS.moduleBytesMax} are accepted`, {

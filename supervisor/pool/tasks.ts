@@ -1,8 +1,8 @@
-import { blake3 } from '@noble/hashes/blake3.js';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { parseNoteKey } from '../../abi/audit/note.js';
 import { listSegments } from '../../abi/audit/segment-files.js';
 import { type VerifyReport, verifyLog } from '../../abi/audit/verify.js';
+import { blake3Hex } from '../../abi/blake3.js';
 import { asFault, type FaultCode } from '../../abi/errno.js';
 import { inspectModule as inspect, type ModuleReport } from '../../abi/wasm/inspect.js';
 
@@ -38,11 +38,11 @@ export type TaskReply<T> =
   | { readonly ok: false; readonly code: FaultCode; readonly message: string; readonly field: string | undefined };
 
 /** BLAKE3 in lowercase hex. */
-export function hashBlake3(bytes: ArrayBuffer): unknown {
-  return replyWithBytes(bytes, (view) => Buffer.from(blake3(view)).toString('hex'));
+export function hashBlake3(bytes: ArrayBuffer): Promise<unknown> {
+  return replyWithBytes(bytes, blake3Hex);
 }
 
-export function inspectModule(bytes: ArrayBuffer): unknown {
+export function inspectModule(bytes: ArrayBuffer): Promise<unknown> {
   return replyWithBytes(bytes, inspect);
 }
 
@@ -57,9 +57,9 @@ export async function verifyAudit(request: AuditRequest): Promise<TaskReply<Veri
   }
 }
 
-function replyWithBytes<T>(bytes: ArrayBuffer, work: (view: Uint8Array) => T): unknown {
+async function replyWithBytes<T>(bytes: ArrayBuffer, work: (view: Uint8Array) => T | Promise<T>): Promise<unknown> {
   try {
-    const answer: TaskReply<Returned<T>> = { ok: true, value: { value: work(new Uint8Array(bytes)), bytes } };
+    const answer: TaskReply<Returned<T>> = { ok: true, value: { value: await work(new Uint8Array(bytes)), bytes } };
     return move({ [transferableSymbol]: [bytes], [valueSymbol]: answer });
   } catch (thrown) {
     return faultReply(thrown);

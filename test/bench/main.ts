@@ -47,7 +47,13 @@ export async function runBench(wanted: readonly string[]): Promise<void> {
   for (const [name, measure] of Object.entries(GROUPS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     process.stderr.write(`measuring ${name} …\n`);
-    figures.push(...(await measure()));
+    try {
+      figures.push(...(await measure()));
+    } catch (error) {
+      // What the others took minutes to measure is not lost.
+      process.exitCode = 1;
+      console.error(`${name}:`, error);
+    }
   }
   console.log(`${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.versions.node}\n`);
   console.log(formatTable(figures));

@@ -25,9 +25,9 @@ async function open(t: Test) {
   const directory = join(root, 'builtin');
   for (const name of ['fs', 'react']) await writeBuiltin(directory, name);
   const store = new CapsuleStore({ home: join(root, 'home'), worker });
-  const sync = () => syncBuiltins({ store, worker, directory, principal: 'default' });
+  const sync = () => syncBuiltins({ store, directory, principal: 'default' });
   const actions = async () => (await sync()).synced.map(({ capsule, action }) => [capsule.name, action]);
-  return { root, directory, store, worker, sync, actions, home: join(root, 'home') };
+  return { root, directory, store, sync, actions, home: join(root, 'home') };
 }
 
 const fileOf = (home: string, name: string, file: string) => join(home, 'home/default/.local/capsules', name, file);
@@ -112,8 +112,8 @@ test('built-in capsules, one that is broken, is a problem and the others are ins
 });
 
 test('built-in capsules, a directory that is not there, is one Fault', async (t) => {
-  const { store, worker, root } = await open(t);
-  const missing = syncBuiltins({ store, worker, directory: join(root, 'none'), principal: 'default' });
+  const { store, root } = await open(t);
+  const missing = syncBuiltins({ store, directory: join(root, 'none'), principal: 'default' });
   const fault = await missing.catch((thrown: unknown) => thrown);
   t.ok(fault instanceof Fault);
   t.match(fault, { code: 'not_found', message: 'built-in capsules: ENOENT' });
