@@ -8,6 +8,7 @@ import type { Config } from './config.js';
 import { ExportAdaptor } from './export-adaptor.js';
 import { CapsuleProcess } from './proc/capsule-process.js';
 import type { CapsuleSpec, ProcessHooks } from './proc/capsule-spec.js';
+import { SpareWorker } from './proc/spare-worker.js';
 
 export interface TableParts {
   readonly store: CapsuleStore;
@@ -27,10 +28,14 @@ export interface TableParts {
 export class ProcessTable {
   readonly #parts: TableParts;
   readonly #processes = new Map<string, CapsuleProcess>();
+  readonly #spare: SpareWorker;
+  readonly #hooks: ProcessHooks;
   #sampler: NodeJS.Timeout | null = null;
 
   constructor(parts: TableParts) {
     this.#parts = parts;
+    this.#spare = new SpareWorker(parts.hooks.spawn);
+    this.#hooks = { ...parts.hooks, spawn: (tier) => this.#spare.take(tier) };
     this.#sampler = setInterval(() => this.#sample(), LIMITS.rssSampleMs);
     this.#sampler.unref();
   }
@@ -90,7 +95,7 @@ export class ProcessTable {
    * one ends first and is started again if the new one does not become ready. Rejects with why it did not.
    */
   async replace(name: string): Promise<void> {
-    const { hooks } = this.#parts;
+    const hooks = this.#hooks;
     const spec = await this.specify(name);
     const old = this.#processes.get(name);
     if (old?.isReady !== true || old.spec.hasRunLoop || spec.hasRunLoop) return this.#startInstead(spec, old);
@@ -107,6 +112,14 @@ export class ProcessTable {
     this.#processes.set(name, next);
     hooks.register(next);
     await old.stop();
+  }
+
+  expectStart(tier: Tier): void {
+    this.#spare.prepare(tier);
+  }
+
+  expectNoStart(): void {
+    this.#spare.drop();
   }
 
   /** Ends it for good and forgets it. */
@@ -156,7 +169,7 @@ export class ProcessTable {
   }
 
   async #start(spec: CapsuleSpec): Promise<void> {
-    const process = new CapsuleProcess(spec, this.#parts.hooks);
+    const process = new CapsuleProcess(spec, this.#hooks);
     this.#processes.set(process.name, process);
     await process.start();
   }
@@ -164,6 +177,7 @@ export class ProcessTable {
   async stopAll(): Promise<void> {
     if (this.#sampler !== null) clearInterval(this.#sampler);
     this.#sampler = null;
+    this.#spare.drop();
     await Promise.all(this.all().map((process) => process.stop()));
   }
 

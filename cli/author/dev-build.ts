@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
+import { Fault } from '../../abi/errno.js';
 import { type CapsuleSource, readCapsuleSource } from '../build/capsule-source.js';
 import { lookAtScript } from './look.js';
 import { buildProject, type Project } from './project.js';
-import { quickInitialize } from './quick-initialize.js';
+import { applyImage } from './quick-initialize.js';
 
 export interface DevBuild {
   readonly name: string;
@@ -22,8 +23,9 @@ export async function buildForDev(project: Project): Promise<DevBuild> {
     const sourceMap = await readFile(`${wasmFile}.map`, 'utf8').catch(() => '');
     return { name, manifestText, wasm: await readFile(wasmFile), sourceMap, printed: [] };
   }
-  const { linked, exports, sourceMap, printed } = await lookAtScript(project, source);
-  return { name, manifestText, wasm: quickInitialize(linked, exports), sourceMap, printed };
+  const { linked, image, exports, sourceMap, printed } = await lookAtScript(project, source, true);
+  if (image === null) throw new Fault('internal', 'the script was loaded and left no image');
+  return { name, manifestText, wasm: applyImage(linked, image, exports), sourceMap, printed };
 }
 
 /** A capsule that runs in QuickJS; everything else is built as it is built for others. */

@@ -7,6 +7,7 @@ import { checkLoading } from '../build/load-check.js';
 import { SCRIPT_STACK_BYTES, scriptMemoryBytes } from '../build/script-limits.js';
 import { loadTemplate } from '../build/template.js';
 import type { Project } from './project.js';
+import { exposeGlobals, type Image, takeImage } from './quick-initialize.js';
 
 /** What a script says of itself when it is loaded, without the slow half of a build. */
 export interface Look {
@@ -17,12 +18,14 @@ export interface Look {
   readonly sourceMap: string;
   /** The module before pre-initialisation: it loads its script at the first call. */
   readonly linked: Uint8Array;
+  /** How an instance stood when the script was loaded, for `applyImage`. */
+  readonly image: Image | null;
   readonly exports: readonly string[];
   readonly printed: readonly string[];
 }
 
 /** Bundles, links and loads a capsule's script once. Throws what a build throws. */
-export async function lookAtScript(project: Project, source: CapsuleSource): Promise<Look> {
+export async function lookAtScript(project: Project, source: CapsuleSource, withImage = false): Promise<Look> {
   const { sdkDir, toolchainDir } = project;
   const [template, bundle] = await Promise.all([
     loadTemplate(toolchainDir),
@@ -32,9 +35,14 @@ export async function lookAtScript(project: Project, source: CapsuleSource): Pro
   const memoryBytes = Math.min(source.memoryLimitBytes, scriptMemoryBytes(LIMITS.memoryPagesDefault));
   const limits = { memoryBytes, stackBytes: SCRIPT_STACK_BYTES };
   const linked = linkCapsule(template, calls, makeSegment(calls, bundle, limits));
-  const { actions, exports, printed } = checkLoading(linked, bundle.sourceMap);
+  let image: Image | null = null;
+  const { actions, exports, printed } = withImage
+    ? checkLoading(exposeGlobals(linked), bundle.sourceMap, (instance) => {
+        image = takeImage(instance);
+      })
+    : checkLoading(linked, bundle.sourceMap);
   const sources = bundle.inputs.filter(
     (file) => file.startsWith(`${source.dir}/`) && !file.includes('/node_modules/') && !file.startsWith(`${sdkDir}/`),
   );
-  return { actions, sources, sourceMap: bundle.sourceMap, linked, exports, printed };
+  return { actions, sources, sourceMap: bundle.sourceMap, linked, image, exports, printed };
 }

@@ -1,6 +1,6 @@
 import { Fault } from '../../abi/errno.js';
 import type { ByteReader } from '../../abi/wasm/byte-reader.js';
-import { TEMPLATE_EXPORT } from '../build/adaptor-layout.js';
+import type { TemplateExports } from '../build/load-check.js';
 import {
   encodeExports,
   encodeU32,
@@ -12,13 +12,14 @@ import {
   readVector,
   replaceSections,
   SECTION,
+  type Section,
   writeSections,
 } from '../build/wasm-binary.js';
 
 /**
  * Pre-initialisation in this process instead of by wizer, which compiles the module a second time and takes most of a
- * second: the linked module is run here, and what its memory and globals then hold is written into it. For `capsule dev`
- * alone: what is built for others is made by `astrid build`, whose bytes do not depend on the engine that ran it.
+ * second: what memory and globals of the instance hold that the script was tried in, is written into the module. For
+ * `capsule dev` alone: what is built for others is made by `astrid build`, whose bytes do not depend on the engine that ran it.
  */
 const MEMORY = 5;
 const GLOBAL = 6;
@@ -35,52 +36,53 @@ interface GlobalEntry {
   readonly mutable: number;
 }
 
-/** Runs the initialiser of a linked module (`lookAtScript`) and gives the module that begins where it ended. */
-export function quickInitialize(linked: Uint8Array, entries: readonly string[]): Uint8Array {
-  const sections = readSections(linked).filter(({ id }) => id !== SECTION.custom);
-  const exports = readExports(findSection(sections, SECTION.export));
-  const globals = readVector(findSection(sections, GLOBAL), 'global section', readGlobal).map(({ value }) => value);
-  const probe = globals.map((_, index) => ({ name: `dev.global.${index}`, kind: KIND.global, index }));
-  const probed = replaceSections(sections, { [SECTION.export]: encodeExports([...exports, ...probe]) });
-  const instance = run(writeSections(probed));
-  const memory = instance['memory'] as WebAssembly.Memory;
-  const bytes = new Uint8Array(memory.buffer);
-  const segments = readVector(findSection(sections, SECTION.data), 'data section', skipSegment).map(
-    () => EMPTY_PASSIVE,
-  );
-  const filled = snapshot(bytes);
-  const kept = exports.filter(({ name }) => entries.includes(name) || name === 'memory');
-  return writeSections(
-    replaceSections(sections, {
-      [MEMORY]: Uint8Array.from([1, 0, ...encodeU32(bytes.length / PAGE_BYTES)]),
-      [GLOBAL]: encodeVector(
-        globals.map((entry, index) => encodeGlobal(entry, instance[`dev.global.${index}`] as WebAssembly.Global)),
-      ),
-      [SECTION.export]: encodeExports(kept),
-      [DATA_COUNT]: Uint8Array.from(encodeU32(segments.length + filled.length)),
-      [SECTION.data]: Buffer.concat([
-        Uint8Array.from(encodeU32(segments.length + filled.length)),
-        ...segments.map((segment) => Uint8Array.from(segment)),
-        ...filled,
-      ]),
-    }),
-  );
+const globalExport = (index: number) => `dev.global.${index}`;
+
+/** What an instance of a linked module held when its script was loaded. */
+export interface Image {
+  readonly pages: number;
+  readonly segments: readonly Uint8Array[];
+  readonly globals: readonly (number | bigint)[];
 }
 
-function run(module: Uint8Array): Record<string, WebAssembly.ExportValue> {
-  const compiled = new WebAssembly.Module(Buffer.from(module));
-  const imports: Record<string, Record<string, () => never>> = {};
-  for (const { module: from, name } of WebAssembly.Module.imports(compiled)) {
-    imports[from] ??= {};
-    imports[from][name] = () => {
-      throw new Fault('internal', `${from} ${name} was called while the module was built`);
-    };
+/** The linked module, with its globals where `takeImage` finds them. */
+export function exposeGlobals(linked: Uint8Array): Uint8Array {
+  const sections = readSections(linked);
+  const probe = readGlobals(sections).map((_, index) => ({ name: globalExport(index), kind: KIND.global, index }));
+  const exports = [...readExports(findSection(sections, SECTION.export)), ...probe];
+  return writeSections(replaceSections(sections, { [SECTION.export]: encodeExports(exports) }));
+}
+
+/** @param exports of an instance of what `exposeGlobals` made */
+export function takeImage(exports: TemplateExports): Image {
+  const bytes = new Uint8Array(exports.memory.buffer);
+  const globals: (number | bigint)[] = [];
+  for (let index = 0; globalExport(index) in exports; index++) {
+    globals.push((exports[globalExport(index)] as WebAssembly.Global).value as number | bigint);
   }
-  const { exports } = new WebAssembly.Instance(compiled, imports);
-  const functionOf = (name: string) => exports[name] as () => void;
-  functionOf('_initialize')();
-  functionOf(TEMPLATE_EXPORT.initialize)();
-  return exports;
+  return { pages: bytes.length / PAGE_BYTES, segments: snapshot(bytes), globals };
+}
+
+/** The linked module as it begins where the image was taken, with these exports and its memory. */
+export function applyImage(linked: Uint8Array, image: Image, entries: readonly string[]): Uint8Array {
+  const sections = readSections(linked).filter(({ id }) => id !== SECTION.custom);
+  const globals = readGlobals(sections);
+  const passive = readVector(findSection(sections, SECTION.data), 'data section', skipSegment).map(() =>
+    Uint8Array.from(EMPTY_PASSIVE),
+  );
+  const kept = readExports(findSection(sections, SECTION.export)).filter(
+    ({ name }) => entries.includes(name) || name === 'memory',
+  );
+  const count = Uint8Array.from(encodeU32(passive.length + image.segments.length));
+  return writeSections(
+    replaceSections(sections, {
+      [MEMORY]: Uint8Array.from([1, 0, ...encodeU32(image.pages)]),
+      [GLOBAL]: encodeVector(globals.map((entry, index) => encodeGlobal(entry, image.globals[index]))),
+      [SECTION.export]: encodeExports(kept),
+      [DATA_COUNT]: count,
+      [SECTION.data]: Buffer.concat([count, ...passive, ...image.segments]),
+    }),
+  );
 }
 
 /** Active segments that hold everything in memory that is not zero. */
@@ -102,6 +104,10 @@ function snapshot(bytes: Uint8Array): Uint8Array[] {
   return segments;
 }
 
+function readGlobals(sections: readonly Section[]): GlobalEntry[] {
+  return readVector(findSection(sections, GLOBAL), 'global section', readGlobal).map(({ value }) => value);
+}
+
 function readGlobal(reader: ByteReader): GlobalEntry {
   const type = reader.readByte('a type');
   const mutable = reader.readByte('a mutability');
@@ -112,8 +118,7 @@ function readGlobal(reader: ByteReader): GlobalEntry {
   return { type, mutable };
 }
 
-function encodeGlobal({ type, mutable }: GlobalEntry, global: WebAssembly.Global): number[] {
-  const value: unknown = global.value;
+function encodeGlobal({ type, mutable }: GlobalEntry, value: number | bigint | undefined): number[] {
   const isLong = typeof value === 'bigint';
   const opcode = isLong ? OPCODE.i64Const : OPCODE.i32Const;
   return [type, mutable, opcode, ...encodeSigned(isLong ? value : BigInt(Number(value))), OPCODE.end];

@@ -14,7 +14,7 @@ export interface LoadedScript {
   readonly printed: readonly string[];
 }
 
-interface TemplateExports {
+export interface TemplateExports {
   readonly memory: WebAssembly.Memory;
   readonly _initialize: () => void;
   readonly [name: string]: unknown;
@@ -23,12 +23,16 @@ interface TemplateExports {
 /**
  * Loads the linked module once in this process, as pre-initialisation will, to learn what the script asks for and what is
  * wrong with it. Throws Fault `invalid_argument` with the author's file, line and column when the script throws, never
- * ends, or sets no dispatcher or no exports.
+ * ends, or sets no dispatcher or no exports. `onLoaded` sees the instance before it is asked anything.
  */
-export function checkLoading(module: Uint8Array, sourceMap: string): LoadedScript {
+export function checkLoading(
+  module: Uint8Array,
+  sourceMap: string,
+  onLoaded: (exports: TemplateExports) => void = () => undefined,
+): LoadedScript {
   const compiled = new WebAssembly.Module(Buffer.from(module));
   const { exports } = new WebAssembly.Instance(compiled, makeRefusingImports(compiled));
-  const report = readReport(exports as unknown as TemplateExports);
+  const report = readReport(exports as unknown as TemplateExports, onLoaded);
   if (report.error !== null) {
     const place = firstPlace(report.error, sourceMap);
     const field = place === null ? 'entry' : `${place.file}:${place.line}:${place.column}`;
@@ -47,10 +51,11 @@ export function checkLoading(module: Uint8Array, sourceMap: string): LoadedScrip
   return { exports: requireExports(report.exports), actions: readActions(report.actions), printed: report.printed };
 }
 
-function readReport(exports: TemplateExports): LoadReport {
+function readReport(exports: TemplateExports, onLoaded: (exports: TemplateExports) => void): LoadReport {
   const functionOf = (name: string) => exports[name] as () => number;
   exports._initialize();
   functionOf(TEMPLATE_EXPORT.load)();
+  onLoaded(exports);
   const at = functionOf(TEMPLATE_EXPORT.report)();
   if (at === 0) throw new Fault('invalid_argument', 'entry: the script left no memory for a word about itself');
   const bytes = Buffer.from(exports.memory.buffer, at, functionOf(TEMPLATE_EXPORT.reportBytes)());

@@ -78,6 +78,8 @@ export interface InstallRequest {
 export class CapsuleStore {
   readonly #place: StorePlace;
   readonly #worker: BlobWorker;
+  /** Manifests by their text: a change of what is installed reads all of them several times. */
+  readonly #parsed = new Map<string, CapsuleManifest>();
   readonly #now: () => Date;
 
   /** For changes to what is installed, and for what lies in the store. */
@@ -199,7 +201,7 @@ export class CapsuleStore {
       (await directory.readFile(MANIFEST_FILE, MANIFEST_BYTES_MAX)).toString('utf8'),
       decodeMeta(await directory.readFile(META_FILE, META_BYTES_MAX)),
     ]);
-    const manifest = parseManifest(text);
+    const manifest = this.#parse(text);
     if (manifest.name !== name) {
       throw new Fault('bad_manifest', `package.name: is ${manifest.name}, the capsule is installed as ${name}`, {
         field: 'package.name',
@@ -227,6 +229,15 @@ export class CapsuleStore {
     requireMemory(installed.manifest, report);
     const generation = detectGeneration(report, installed.manifest.abi);
     return { ...installed, hash: installed.hash, wasm: bytes, report, generation };
+  }
+
+  #parse(text: string): CapsuleManifest {
+    const known = this.#parsed.get(text);
+    if (known !== undefined) return known;
+    const manifest = parseManifest(text);
+    if (this.#parsed.size >= PARSED_MAX) this.#parsed.clear();
+    this.#parsed.set(text, manifest);
+    return manifest;
   }
 
   async readMeta(principal: string, name: string): Promise<CapsuleMeta> {
@@ -278,6 +289,9 @@ export class CapsuleStore {
     return checked;
   }
 }
+
+/** More capsules than anybody has; beyond it they are parsed anew. */
+const PARSED_MAX = 256;
 
 /** A manifest is small: the way to another thread would take longer. */
 const hashText = (text: string) => blake3Hex(Buffer.from(text));

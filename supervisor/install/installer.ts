@@ -74,14 +74,18 @@ export class Installer {
         `module ${hash ?? 'none'}, plan ${plan.planHash}, by ${client}, from ${from}`,
       );
       let waits: string | null;
+      const { runner } = this.#parts;
       try {
+        if (plan.tier.tier !== null) runner.expectStart(plan.tier.tier);
         waits = await this.#change(offer, plan);
       } catch (thrown) {
         audit.settled(action, resource, asFault(thrown));
         throw thrown;
+      } finally {
+        runner.expectNoStart();
       }
       audit.settled(action, resource, null);
-      const startedToo = await this.#parts.runner.startWaiting();
+      const startedToo = await runner.startWaiting();
       this.#parts.onChanged();
       return { name, version, kind, hash, waits, startedToo };
     });

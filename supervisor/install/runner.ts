@@ -15,6 +15,10 @@ export interface CapsuleRunner {
    * ready; then what ran before runs again.
    */
   replace(name: string): Promise<void>;
+  /** A start in this tier is likely to follow: its process may boot meanwhile. */
+  expectStart(tier: Tier): void;
+  /** What was expected happened, or will not happen. */
+  expectNoStart(): void;
   /** Starts every installed capsule that does not run and can. @returns the names that became ready */
   startWaiting(): Promise<string[]>;
   /** Ends it for good and forgets it. */
