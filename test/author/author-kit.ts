@@ -1,13 +1,18 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCapsule, type TemplateName } from '../../cli/author/new-capsule.js';
 import { type FakeIo, makeFakeIo } from '../kit/fake-io.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { type CliResult, runCli } from '../kit/run-cli.js';
+import { TOOLCHAIN_DIR } from '../kit/toolchain.js';
 
-/** QuickJS merged with the adaptor takes seconds to make, so one test file makes it once. */
+/** A cache of its own for each test file, with the merged QuickJS that was made already: it takes seconds. */
 const CACHE = mkdtempSync(join(tmpdir(), 'astrid-author-cache-'));
+cpSync(TOOLCHAIN_DIR, join(CACHE, 'astrid/toolchain'), {
+  recursive: true,
+  filter: (from) => from === TOOLCHAIN_DIR || /\/template-[0-9a-f]+\.wasm$/.test(from),
+});
 process.on('exit', () => rmSync(CACHE, { recursive: true, force: true }));
 
 interface TeardownScope {

@@ -10,11 +10,16 @@ import { formatSignature } from '../../abi/wasm/signature.js';
 import { buildCapsule } from '../../cli/build/build-capsule.js';
 import { closeBundler } from '../../cli/build/bundle.js';
 import { mapStack } from '../../cli/build/stack-map.js';
+import { TOOLCHAIN_DIR } from '../kit/toolchain.js';
 import { GuestHarness } from './fixtures/guest-harness.js';
 import { GUEST_HELPER, GUEST_MAIN } from './fixtures/guest-sources.js';
 
 const directory = tap.testdir({ 'main.ts': GUEST_MAIN, 'helper.ts': GUEST_HELPER, sdk: {} });
-const built = await buildCapsule({ entry: join(directory, 'main.ts'), sdkDir: join(directory, 'sdk') });
+const built = await buildCapsule({
+  entry: join(directory, 'main.ts'),
+  sdkDir: join(directory, 'sdk'),
+  cacheDir: TOOLCHAIN_DIR,
+});
 tap.teardown(closeBundler);
 // One build costs seconds, and a busy machine multiplies them.
 tap.setTimeout(300_000);

@@ -4,6 +4,7 @@ import { Fault } from '../../abi/errno.js';
 import { buildCapsule } from '../../cli/build/build-capsule.js';
 import { closeBundler } from '../../cli/build/bundle.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
+import { TOOLCHAIN_DIR } from '../kit/toolchain.js';
 import { GuestHarness } from './fixtures/guest-harness.js';
 
 tap.setTimeout(300_000);
@@ -88,7 +89,7 @@ const directory = tap.testdir({
 const link = join(directory, 'node_modules');
 const { symlinkSync } = await import('node:fs');
 symlinkSync(join(PACKAGE_ROOT, 'node_modules'), link);
-const built = await buildCapsule({ entry: join(directory, 'main.ts'), sdkDir: SDK });
+const built = await buildCapsule({ entry: join(directory, 'main.ts'), sdkDir: SDK, cacheDir: TOOLCHAIN_DIR });
 
 function start(more: Record<string, (...args: Buffer[]) => Buffer | string> = {}) {
   const seen: string[] = [];
@@ -134,7 +135,7 @@ function start(more: Record<string, (...args: Buffer[]) => Buffer | string> = {}
 }
 
 test('names of the web, a capsule that uses none, imports the clock and the log and stays below a megabyte', async (t) => {
-  const small = await buildCapsule({ entry: join(directory, 'small.ts'), sdkDir: SDK });
+  const small = await buildCapsule({ entry: join(directory, 'small.ts'), sdkDir: SDK, cacheDir: TOOLCHAIN_DIR });
   t.same(
     small.imports.filter((name) => name.startsWith('extism:host/user/')),
     ['extism:host/user/astrid_clock_ms', 'extism:host/user/astrid_log'],
