@@ -91,7 +91,7 @@ async function openLog(home: Home): Promise<FileHandle> {
 
 async function startSupervisor(home: Home, options: EnsureOptions): Promise<Started> {
   options.onStart?.();
-  const main = options.supervisorMain ?? fileURLToPath(new URL('../supervisor/main.js', import.meta.url));
+  const main = options.supervisorMain ?? fileURLToPath(new URL('../supervisor/main.bundle.mjs', import.meta.url));
   const log = await openLog(home);
   const logOffset = (await log.stat()).size;
   const child = spawn(process.execPath, [main, '--home', home.path], {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { Fault } from '../../abi/errno.js';
+import { PROGRAMS } from '../programs.js';
 
 /** A running auditor, as the client needs it. */
 export interface AuditorProcess {
@@ -24,12 +24,10 @@ export interface SpawnAuditorOptions {
   readonly origin: string;
 }
 
-const MAIN_PATH = fileURLToPath(new URL('./main.js', import.meta.url));
-
 /** Starts the auditor, with an empty environment. Throws Fault `io_error` if there is no process to be had. */
 export function spawnAuditor(options: SpawnAuditorOptions): AuditorProcess {
   const args = ['--log-dir', options.logDir, '--key', options.keyPath, '--pub', options.pubPath];
-  const child = spawn(process.execPath, [MAIN_PATH, ...args, '--origin', options.origin], {
+  const child = spawn(process.execPath, [PROGRAMS.auditor, ...args, '--origin', options.origin], {
     stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     env: {},
   });

@@ -3,6 +3,7 @@ import { Piscina } from 'piscina';
 import type { VerifyReport } from '../../abi/audit/verify.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import type { ModuleReport } from '../../abi/wasm/inspect.js';
+import { PROGRAMS } from '../programs.js';
 import type { AuditRequest, TaskName, TaskReply, TaskTable } from './tasks.js';
 
 /** Work that would stall the event loop: a 32 MiB module takes most of a second to hash. */
@@ -78,7 +79,7 @@ class TaskRunner {
     this.#taskMsMax = options.taskMsMax;
     this.#free = this.#threadsMax;
     this.#piscina = new Piscina({
-      filename: fileURLToPath(options.tasks ?? new URL('./tasks.js', import.meta.url)),
+      filename: fileURLToPath(options.tasks ?? PROGRAMS.tasks),
       minThreads: 0,
       maxThreads: this.#threadsMax,
       idleTimeout: IDLE_MS,

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Test, test } from 'tap';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
 
-const MAIN = join(PACKAGE_ROOT, 'dist/supervisor/main.js');
+const MAIN = join(PACKAGE_ROOT, 'dist/supervisor/main.bundle.mjs');
 
 function start(t: Test, stdout: 'pipe' | number): { child: ChildProcess; home: string } {
   const root = mkdtempSync(join(tmpdir(), 'astrid-'));

@@ -32,6 +32,7 @@ const FILES: Readonly<Record<string, string>> = {
     ' const fs: any = await import("node:fs" as string); fs.mkdirSync(options.outDir, { recursive: true });' +
     ' fs.appendFileSync(options.outDir + "/built", "x"); }',
   'worker/main.ts': 'export const worker = 1;',
+  'supervisor/main.ts': 'export const supervisor = 1;',
   'capsules/echo/main.ts': 'export const echo = 1;',
 };
 
@@ -76,7 +77,10 @@ test('the launcher, a tree that was never built, builds it with progress and run
   const root = await makeTree(t);
   const first = await launch(root, 'ps', '--json', 'a b');
   t.equal(first.out, 'one ps --json a b\n');
-  t.match(first.err, /^building: TypeScript … \d+\.\d s\nbuilding: worker bundle … .*\nbuilding: capsules … .*\n$/);
+  t.match(
+    first.err,
+    /^building: TypeScript … \d+\.\d s\nbuilding: worker bundle … .*\nbuilding: supervisor bundle … .*\nbuilding: capsules … .*\n$/,
+  );
   t.ok((await readdir(join(root, 'dist/capsules'))).includes('built'));
 
   const second = await launch(root);

@@ -112,7 +112,7 @@ interface Places {
 
 async function launch(places: Places): Promise<RealSupervisor> {
   const { root, home, workspace, builtins } = places;
-  const main = join(PACKAGE_ROOT, 'dist/supervisor/main.js');
+  const main = join(PACKAGE_ROOT, 'dist/supervisor/main.bundle.mjs');
   const child = spawn(process.execPath, [main, '--home', home, '--builtins', builtins], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: places.searchPath === undefined ? process.env : { ...process.env, PATH: places.searchPath },
