@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const wanted = process.argv.slice(2);
 const FAILURES_SHOWN = 50;
 /** The longest, in seconds: begun last, one of them would run alone. */
-const LONG = ['conformance/', 'store/', 'vfs/crash', 'author/', 'as-guest', 'attacks/', 'build/'];
+const LONG = ['rust/', 'conformance/', 'store/', 'vfs/crash', 'author/', 'as-guest', 'attacks/', 'build/'];
 
 function listTests(directory) {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
