@@ -15,9 +15,9 @@ import { encodeRequest } from './proc/guest-request.js';
 import { FileSecretStore } from './secrets/file-store.js';
 import type { SecretStore } from './secrets/secret-store.js';
 import { KeyringSecretStore } from './secrets/secret-tool.js';
+import type { KvStore } from './storage/kv.js';
 import type { TimerService } from './syscalls/cron.js';
 import type { CallContext } from './syscalls/handler.js';
-import type { KvService } from './syscalls/kv.js';
 import type { LifecycleService } from './syscalls/lifecycle.js';
 
 export interface LifecycleServices {
@@ -30,13 +30,14 @@ export interface LifecycleServices {
   configure(principal: string, manifest: CapsuleManifest): Promise<Record<string, string>>;
   /** An instance is ready: its manifest's timers are followed and those that waited for it run. */
   capsuleStarted(process: CapsuleProcess): void;
-  /** Timers, secrets and settings of a capsule that is removed. Its keys and files are for whoever removes it. */
   /** Drops timers, secrets and settings of a capsule that is gone; what it keeps in its store only if `purge`. */
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
+  /** How many keys it has in its store, there or gone. */
+  countStored(principal: string, capsule: string): Promise<number>;
 }
 
 /** Questions, secrets, settings and timers, wired to the rest of the kernel. */
-export function openLifecycleServices(parts: ServiceParts, kv: KvService): LifecycleServices {
+export function openLifecycleServices(parts: ServiceParts, kv: KvStore): LifecycleServices {
   const { bus, logs, store, onFault } = parts;
   const warn = (capsule: string, message: string) => logs.write(capsule, 'warn', message);
   const secrets = openSecretStore(parts);
@@ -83,6 +84,7 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvService): Lifec
       await env.removeAll(principal, capsule);
       if (purge) await kv.clearPrefix(principal, capsule, '');
     },
+    countStored: (principal, capsule) => kv.count(principal, capsule),
   };
 }
 

@@ -283,7 +283,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     principal: PRINCIPAL,
     shipped: [...synced.map(({ capsule }) => capsule.name), ...ground.builtins.problems.map(({ name }) => name)],
     lifecycle,
-    forget: (principal, name, purge) => services.lifecycle.forget(principal, name, purge),
+    kept: services.lifecycle,
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
   });
   await steps.run(
