@@ -30,6 +30,8 @@ export interface LifecycleServices {
   configure(principal: string, manifest: CapsuleManifest): Promise<Record<string, string>>;
   /** An instance is ready: its manifest's timers are followed and those that waited for it run. */
   capsuleStarted(process: CapsuleProcess): void;
+  /** What the hook of an install that is undone made: timers and secrets, and values if `purge`. Settings are the operator's. */
+  dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** Drops timers, secrets and settings of a capsule that is gone; what it keeps in its store only if `purge`. */
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** How many keys it has in its store, there or gone. */
@@ -65,6 +67,11 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvStore): Lifecyc
     onFault,
   });
   const cron = new CronService(scheduler, Date.now);
+  const dropTraces: LifecycleServices['dropTraces'] = async (principal, capsule, purge) => {
+    await cron.removeAll(principal, capsule);
+    await secrets.removeAll({ principal, capsule });
+    if (purge) await kv.clearPrefix(principal, capsule, '');
+  };
   return {
     questions,
     inbox: { prefix: ANSWER_PREFIX, receive: (_from, message) => questions.receive(message) },
@@ -78,11 +85,10 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvStore): Lifecyc
         .then(() => scheduler.capsuleStarted(name))
         .catch((error: unknown) => onFault(asFault(error)));
     },
+    dropTraces,
     forget: async (principal, capsule, purge) => {
-      await cron.removeAll(principal, capsule);
-      await secrets.removeAll({ principal, capsule });
+      await dropTraces(principal, capsule, purge);
       await env.removeAll(principal, capsule);
-      if (purge) await kv.clearPrefix(principal, capsule, '');
     },
     countStored: (principal, capsule) => kv.count(principal, capsule),
   };

@@ -37,6 +37,8 @@ export interface InstallerParts {
 export interface KeptData {
   /** Drops timers, secrets and settings; its store, too, if `purge`. */
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
+  /** As `forget`, without the settings: they are the operator's and not the work of a hook. */
+  dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** How many keys its store has. */
   countStored(principal: string, capsule: string): Promise<number>;
 }
@@ -219,7 +221,8 @@ export class Installer {
 
   /** Writes the record, runs the hook, starts. Whatever fails, what stood there before stands there again. */
   async #change(offer: Offer, plan: CapsulePlan): Promise<string | null> {
-    const { store, principal, runner } = this.#parts;
+    const { store, principal, runner, kept } = this.#parts;
+    const storedBefore = await kept.countStored(principal, plan.name);
     const change = await RecordChange.begin(store.place, principal, plan.name);
     let started = false;
     try {
@@ -236,8 +239,14 @@ export class Installer {
       await change.keep();
       return waits;
     } catch (thrown) {
-      await change.undo();
-      if (started) await (plan.previous === null ? runner.remove(plan.name) : runner.replace(plan.name));
+      if (started && plan.previous === null) await runner.remove(plan.name);
+      try {
+        // Before the record goes, for the reason that holds in `remove`.
+        if (change.isFirst) await kept.dropTraces(principal, plan.name, storedBefore === 0);
+      } finally {
+        await change.undo();
+      }
+      if (started && plan.previous !== null) await runner.replace(plan.name);
       throw thrown;
     }
   }

@@ -38,11 +38,11 @@ test('an upgrade, cut off before it was kept, is undone at the next boot', async
   await RecordChange.begin(store.place, 'default', 'demo');
   await install('2.0.0');
   t.equal(await versionNow(), '2.0.0');
-  t.match(await undoInterrupted(store.place, 'default'), { undone: ['demo'] });
+  t.match(await undoInterrupted(store.place, 'default'), { undone: ['demo'], removed: [] });
   t.equal(await versionNow(), '1.0.0');
   t.equal(readFileSync(join(record, 'meta.json'), 'utf8'), before, 'the record is the same to the byte');
   t.notOk(existsSync(join(record, 'undo.json')));
-  t.same(await undoInterrupted(store.place, 'default'), { undone: [], problems: [] }, 'once');
+  t.same(await undoInterrupted(store.place, 'default'), { undone: [], removed: [], problems: [] }, 'once');
 });
 
 test('an upgrade, cut off between manifest and record, is undone too', async (t) => {
@@ -59,7 +59,7 @@ test('a first install, cut off, leaves nothing', async (t) => {
   const { store, install, record } = await open(t);
   await RecordChange.begin(store.place, 'default', 'demo');
   await install('1.0.0');
-  await undoInterrupted(store.place, 'default');
+  t.match(await undoInterrupted(store.place, 'default'), { undone: ['demo'], removed: ['demo'] });
   t.notOk(existsSync(record));
   t.same(await store.listInstalled('default'), { capsules: [], problems: [] });
 });
@@ -70,7 +70,7 @@ test('a change, kept, is not undone; a second one over one that was cut off goes
   const change = await RecordChange.begin(store.place, 'default', 'demo');
   await install('1.1.0');
   await change.keep();
-  t.same(await undoInterrupted(store.place, 'default'), { undone: [], problems: [] });
+  t.same(await undoInterrupted(store.place, 'default'), { undone: [], removed: [], problems: [] });
   t.equal(await versionNow(), '1.1.0');
   await RecordChange.begin(store.place, 'default', 'demo');
   await install('1.2.0');
