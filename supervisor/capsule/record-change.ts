@@ -70,11 +70,14 @@ export async function undoInterrupted(place: StorePlace, principal: string): Pro
   const undone: string[] = [];
   const removed: string[] = [];
   const problems: { readonly name: string; readonly fault: Fault }[] = [];
+  await place.inside(['bin'], true, (bin) => bin.sweep());
   for (const name of await place.list(['home', principal, ...CAPSULES_PATH])) {
     try {
       if (name.startsWith(REMOVED_PREFIX)) await place.insideCapsules(principal, (at) => at.remove(name));
       if (!isCapsuleName(name)) continue;
-      const entries = await place.insideCapsule(principal, name, false, (at) => at.list());
+      const entries = await place.insideCapsule(principal, name, false, (at) => at.sweep());
+      // Cut off before the first file of a first install was there: a name without a record would count as a damaged one.
+      if (entries.length === 0) await removeRecord(place, principal, name);
       if (!entries.includes(UNDO_FILE)) continue;
       if (!(await undoRecord(place, principal, name))) removed.push(name);
       undone.push(name);

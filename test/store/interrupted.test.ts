@@ -89,6 +89,22 @@ test('a removal, cut off after the name was free, is finished', async (t) => {
   t.notOk(existsSync(left));
 });
 
+test('what writes left that were cut off, files and an empty record, goes at the next boot, and nothing else does', async (t) => {
+  const { store, install, record, versionNow } = await open(t);
+  await install('1.0.0');
+  const temporary = `.${'ab'.repeat(12)}.tmp`;
+  const empty = join(record, '..', 'empty');
+  const foreign = join(record, '..', 'foreign');
+  const bin = join(record, '../../../../../bin');
+  for (const directory of [empty, foreign]) mkdirSync(directory);
+  for (const path of [record, empty, bin]) writeFileSync(join(path, temporary), 'half');
+  writeFileSync(join(foreign, 'notes.txt'), 'not ours');
+  await undoInterrupted(store.place, 'default');
+  for (const path of [join(record, temporary), join(bin, temporary), empty]) t.notOk(existsSync(path), path);
+  t.ok(existsSync(join(foreign, 'notes.txt')));
+  t.equal(await versionNow(), '1.0.0');
+});
+
 test('an undo record, damaged, is told by name and nothing is overwritten', async (t) => {
   const { store, install, record, versionNow } = await open(t);
   await install('1.0.0');
