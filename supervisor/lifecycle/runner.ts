@@ -5,6 +5,7 @@ import { CapsuleProcess } from '../proc/capsule-process.js';
 import type { CapsuleSpec, ProcessHooks } from '../proc/capsule-spec.js';
 import { encodeUpgrade } from '../proc/guest-request.js';
 import type { InvocationOutcome } from '../proc/invocation.js';
+import { shortenFault } from './hook-fault.js';
 
 export interface LifecycleRequest {
   readonly principal: string;
@@ -146,9 +147,15 @@ export class CapsuleLifecycle implements LifecycleRunner {
       label: kind,
       wallMs: LIMITS.lifecycleWallMs,
     });
-    const fault = failureOf(outcome);
+    const fault = this.#tell(process, failureOf(outcome));
     await this.#parts.record(request, fault === null ? 'done' : 'failed', version, fault?.message ?? why);
     return fault === null ? { kind: 'done' } : { kind: 'failed', fault };
+  }
+
+  #tell({ name }: CapsuleProcess, fault: Fault | null): Fault | null {
+    const short = fault === null ? null : shortenFault(fault, name);
+    if (fault !== null && short !== null) this.#parts.hooks.log(name, 'error', fault.message);
+    return short ?? fault;
   }
 }
 
