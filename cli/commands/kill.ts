@@ -23,7 +23,8 @@ export const runKill: CommandRun = (context, args) =>
     const result = readRecord<KillResult>(await client.request('kill', { target }), 'kill');
     if (context.json) context.io.out.json(result);
     else {
-      const what = result.hook === undefined ? '' : `, to its ${result.hook} hook: the ${result.hook} fails and is undone`;
+      const what =
+        result.hook === undefined ? '' : `, to its ${result.hook} hook: the ${result.hook} fails and is undone`;
       context.io.out.line(
         `${result.capsule}: TERM sent${what}, KILL after ${LIMITS.killGraceMs / 1000} s; see: astrid ps`,
       );
