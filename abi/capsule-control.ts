@@ -28,7 +28,7 @@ export const CAPSULE_METHODS = {
     params: z.strictObject({ ...offer, planHash: z.string().regex(/^[0-9a-f]{64}$/, 'the hash of a plan') }),
     stream: false,
   },
-  /** `purge`: what the capsule stored goes, too. Its secrets, settings and timers always go. */
+  /** `purge`: what the capsule stored goes, too, also when it is not installed any more. Its secrets, settings and timers always go. */
   'capsule.remove': { params: z.strictObject({ name, purge: z.boolean().default(false) }), stream: false },
   'capsule.list': { params: none, stream: false },
   'capsule.tree': { params: none, stream: false },
@@ -138,7 +138,8 @@ export interface InstallResult {
 
 export interface RemoveResult {
   readonly name: string;
-  readonly version: string;
+  /** Null when it was not installed and only what it had stored went. */
+  readonly version: string | null;
 }
 
 export interface CapsuleRow {

@@ -126,7 +126,8 @@ export interface ProcessRow {
   readonly capsule: string;
   readonly version: string;
   readonly tier: string;
-  readonly state: ProcessState;
+  /** `hook`: not the capsule itself, but an instance of its own for its install or upgrade hook. */
+  readonly state: ProcessState | 'hook';
   /** The host call, approval or message it waits on; empty when it waits for nothing. */
   readonly waitsOn: string;
   readonly ageMs: number;
@@ -135,6 +136,12 @@ export interface ProcessRow {
   readonly memoryMaxBytes: number;
   readonly calls: number;
   readonly restarts: number;
+}
+
+/** `kill` answers this; with `hook`, what was ended is a hook, and with it the install or the upgrade. */
+export interface KillResult {
+  readonly capsule: string;
+  readonly hook?: 'install' | 'upgrade';
 }
 
 /** What the verification of the whole log after boot has come to. `entries` were read and hold. */

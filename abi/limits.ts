@@ -175,6 +175,9 @@ export const LIMITS = {
   fetchIdleMs: 20_000,
   fetchRedirectsMax: 5,
   controlRequestBytesMax: 34 * MIB,
+  // what a client of the control socket that follows something and does not read may make the kernel hold
+  controlUnsentEventsMax: 10_000,
+  controlUnsentBytesMax: 64 * MIB,
   // commands (ABI reference 2.9)
   processCaptureBytesMax: 2 * MIB,
   processRingBytesMax: 1 * MIB,
@@ -251,6 +254,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
     limits.moduleBytesMax + limits.manifestBytesMax + 64 * KIB < limits.controlRequestBytesMax,
     'a module and its manifest must fit one request of an uplink',
   );
+  need(limits.controlFrameBytesMax < limits.controlUnsentBytesMax, 'one event must not end a stream that is read');
   need(limits.controlRequestBytesMax < limits.controlFrameBytesMax, 'a request must be a legal frame');
   need(
     limits.moduleBytesMax + limits.manifestBytesMax < limits.archiveUnpackedBytesMax,

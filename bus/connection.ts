@@ -80,6 +80,11 @@ export class FrameConnection {
     return this.#stream.write(Buffer.concat(values.map((value) => this.#encode(value))));
   }
 
+  /** Bytes that were sent and that the peer has not made room for. */
+  get unsentBytes(): number {
+    return this.#stream.writableLength;
+  }
+
   /** Resolves when the stream takes more, or when the connection has ended. Never rejects. */
   drained(): Promise<void> {
     if (this.#ended || !this.#stream.writableNeedDrain) return Promise.resolve();

@@ -30,7 +30,7 @@ export const CAPSULE_STORE_COMMANDS: readonly CommandRow[] = [
   {
     syntax: 'remove <name>',
     summary: 'end and remove a capsule that no other needs, with its secrets, settings and timers',
-    options: { purge: { type: 'boolean', describe: 'what it stored goes, too' } },
+    options: { purge: { type: 'boolean', describe: 'what it stored goes, too, also if it is removed already' } },
     positionals: { name: NAME },
     load: async () => (await import('./capsule/list-commands.js')).runCapsuleRemove,
   },

@@ -17,6 +17,7 @@ export interface FaceParts {
   readonly steps: BootSteps;
   readonly ground: Ground;
   readonly table: ProcessTable;
+  readonly hooks: KernelFace['hooks'];
   readonly sessions: Sessions;
   readonly approvals: Approvals;
   readonly files: KernelFiles;
@@ -59,6 +60,7 @@ export function makeFace(parts: FaceParts): KernelFace {
       await audit.append(kernelEvent(action, resource, 'accepted', client, more));
     },
     processes: table,
+    hooks: parts.hooks,
     logs,
     sessions: {
       get: (id) => sessions.get(id),

@@ -15,9 +15,9 @@ import { encodeRequest } from './proc/guest-request.js';
 import { FileSecretStore } from './secrets/file-store.js';
 import type { SecretStore } from './secrets/secret-store.js';
 import { KeyringSecretStore } from './secrets/secret-tool.js';
+import type { KvStore } from './storage/kv.js';
 import type { TimerService } from './syscalls/cron.js';
 import type { CallContext } from './syscalls/handler.js';
-import type { KvService } from './syscalls/kv.js';
 import type { LifecycleService } from './syscalls/lifecycle.js';
 
 export interface LifecycleServices {
@@ -30,13 +30,16 @@ export interface LifecycleServices {
   configure(principal: string, manifest: CapsuleManifest): Promise<Record<string, string>>;
   /** An instance is ready: its manifest's timers are followed and those that waited for it run. */
   capsuleStarted(process: CapsuleProcess): void;
-  /** Timers, secrets and settings of a capsule that is removed. Its keys and files are for whoever removes it. */
+  /** What the hook of an install that is undone made: timers and secrets, and values if `purge`. Settings are the operator's. */
+  dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** Drops timers, secrets and settings of a capsule that is gone; what it keeps in its store only if `purge`. */
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
+  /** How many keys it has in its store, there or gone. */
+  countStored(principal: string, capsule: string): Promise<number>;
 }
 
 /** Questions, secrets, settings and timers, wired to the rest of the kernel. */
-export function openLifecycleServices(parts: ServiceParts, kv: KvService): LifecycleServices {
+export function openLifecycleServices(parts: ServiceParts, kv: KvStore): LifecycleServices {
   const { bus, logs, store, onFault } = parts;
   const warn = (capsule: string, message: string) => logs.write(capsule, 'warn', message);
   const secrets = openSecretStore(parts);
@@ -64,6 +67,11 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvService): Lifec
     onFault,
   });
   const cron = new CronService(scheduler, Date.now);
+  const dropTraces: LifecycleServices['dropTraces'] = async (principal, capsule, purge) => {
+    await cron.removeAll(principal, capsule);
+    await secrets.removeAll({ principal, capsule });
+    if (purge) await kv.clearPrefix(principal, capsule, '');
+  };
   return {
     questions,
     inbox: { prefix: ANSWER_PREFIX, receive: (_from, message) => questions.receive(message) },
@@ -77,12 +85,12 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvService): Lifec
         .then(() => scheduler.capsuleStarted(name))
         .catch((error: unknown) => onFault(asFault(error)));
     },
+    dropTraces,
     forget: async (principal, capsule, purge) => {
-      await cron.removeAll(principal, capsule);
-      await secrets.removeAll({ principal, capsule });
+      await dropTraces(principal, capsule, purge);
       await env.removeAll(principal, capsule);
-      if (purge) await kv.clearPrefix(principal, capsule, '');
     },
+    countStored: (principal, capsule) => kv.count(principal, capsule),
   };
 }
 

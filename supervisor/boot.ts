@@ -1,5 +1,5 @@
 import { unlink } from 'node:fs/promises';
-import type { Fault } from '../abi/errno.js';
+import { asFault, type Fault } from '../abi/errno.js';
 import { Router } from '../bus/router.js';
 import { ApprovalBus } from './approval-bus.js';
 import { KernelAsk } from './ask-service.js';
@@ -11,7 +11,7 @@ import { openServices } from './boot-services.js';
 import { type BootLogger, BootSteps } from './boot-steps.js';
 import { BusPort } from './bus-port.js';
 import { syncBuiltins } from './capsule/builtins.js';
-import { undoInterrupted } from './capsule/record-change.js';
+import { type Interrupted, undoInterrupted } from './capsule/record-change.js';
 import { type CapsuleProblem, CapsuleStore } from './capsule/store.js';
 import { makeCapsuleFace } from './capsule-face.js';
 import { startTicks } from './clockwork.js';
@@ -76,7 +76,7 @@ export interface Ground {
   readonly jailMissing: Fault | null;
   readonly capsules: CapsuleStore;
   readonly builtins: Awaited<ReturnType<typeof syncBuiltins>>;
-  readonly interrupted: readonly CapsuleProblem[];
+  readonly interrupted: Interrupted;
 }
 
 /** Starts everything in a fixed, logged order. A step that fails undoes the ones before it and says why. */
@@ -144,7 +144,7 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
     jailMissing,
     capsules,
     builtins,
-    interrupted: interrupted.problems,
+    interrupted,
   };
 }
 
@@ -152,7 +152,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const ground = await openGround(options, steps);
   const { home, config, store, audit, logs, capsules } = ground;
   const { synced } = ground.builtins;
-  const problems = [...ground.interrupted, ...ground.builtins.problems];
+  const problems = [...ground.interrupted.problems, ...ground.builtins.problems];
   await audit.append(kernelEvent('supervisor.start', options.version, 'done', `pid ${process.pid}`));
   steps.onWalkBack('stop entry', () =>
     audit.append(kernelEvent('supervisor.stop', options.version, 'done', 'orderly')),
@@ -234,6 +234,10 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
       }),
     (opened) => opened.close(),
   );
+  for (const name of ground.interrupted.removed) {
+    const drop = services.lifecycle.dropTraces(PRINCIPAL, name, false);
+    await drop.catch((error: unknown) => void problems.push({ name, fault: asFault(error) }));
+  }
   const dispatcher = new Dispatcher({ handlers: services.handlers, gate, audit, now: Date.now, onInternal: onFault });
   const hooks = makeProcessHooks({
     program: { tools: ground.tools, workerBundle: options.workerBundle },
@@ -283,7 +287,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     principal: PRINCIPAL,
     shipped: [...synced.map(({ capsule }) => capsule.name), ...ground.builtins.problems.map(({ name }) => name)],
     lifecycle,
-    forget: (principal, name, purge) => services.lifecycle.forget(principal, name, purge),
+    kept: services.lifecycle,
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
   });
   await steps.run(
@@ -325,6 +329,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     steps,
     ground,
     table,
+    hooks: lifecycle,
     sessions,
     approvals,
     files,

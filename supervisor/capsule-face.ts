@@ -1,5 +1,6 @@
 import type { AuditEvent } from '../abi/audit-event.js';
 import type { Actor } from '../bus/message.js';
+import type { LifecycleServices } from './boot-lifecycle.js';
 import type { CapsuleStore } from './capsule/store.js';
 import type { KernelFace } from './control/kernel-face.js';
 import type { AuditPort } from './dispatch.js';
@@ -18,7 +19,7 @@ export interface CapsuleFaceParts {
   /** Names of the capsules that came with the system, also of those that do not start. */
   readonly shipped: readonly string[];
   readonly lifecycle: LifecycleRunner;
-  readonly forget: (principal: string, capsule: string, purge: boolean) => Promise<void>;
+  readonly kept: Pick<LifecycleServices, 'forget' | 'dropTraces' | 'countStored'>;
   readonly publishKernel: (topic: string, payload: unknown, actor: Actor) => void;
 }
 
@@ -32,7 +33,7 @@ export function makeCapsuleFace(parts: CapsuleFaceParts): KernelFace['capsules']
     reserved: new Set(parts.shipped),
     audit: makeInstallAudit(parts.audit),
     lifecycle: parts.lifecycle,
-    forget: parts.forget,
+    kept: parts.kept,
     onChanged: () =>
       parts.publishKernel('astrid.v1.capsules_loaded', { type: 'raw_json', status: 'ready' }, KERNEL_ACTOR),
   });

@@ -1,4 +1,5 @@
 import type { EnvValueRow } from '../abi/control.js';
+import { asFault, Fault } from '../abi/errno.js';
 import type { CapsuleManifest } from '../abi/manifest.js';
 import type { EnvService } from './lifecycle/env-service.js';
 
@@ -11,7 +12,15 @@ export class SettingsPort {
   constructor(env: EnvService, principal: string, manifestOf: (capsule: string) => Promise<CapsuleManifest>) {
     this.#env = env;
     this.#principal = principal;
-    this.#manifestOf = manifestOf;
+    this.#manifestOf = async (capsule) => {
+      try {
+        return await manifestOf(capsule);
+      } catch (thrown) {
+        if (asFault(thrown).code !== 'not_found') throw thrown;
+        const message = `no capsule ${capsule} is installed; see: astrid capsule list`;
+        throw new Fault('not_found', message, { field: 'capsule', cause: thrown });
+      }
+    };
   }
 
   async rows(capsule: string): Promise<EnvValueRow[]> {

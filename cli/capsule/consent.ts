@@ -9,8 +9,8 @@ import { paint } from '../view/terminal.js';
 import type { FetchedCapsule } from './fetch.js';
 import { printPlan } from './plan-view.js';
 
-/** An install hook may ask a person for things: this long, and the fetch comes before it. */
-const INSTALL_WAIT_MS = 2 * LIMITS.invocationWallMs;
+/** A hook ends before that, and the starts come after it. */
+const INSTALL_WAIT_MS = LIMITS.lifecycleWallMs + LIMITS.invocationWallMs;
 const PLAN_WAIT_MS = 60_000;
 
 export interface ConsentOptions {

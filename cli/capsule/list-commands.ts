@@ -86,7 +86,7 @@ export const runCapsuleVerify: CommandRun = (context, args) =>
     return rows.every(({ ok }) => ok) ? EXIT.ok : EXIT.failed;
   });
 
-/** `astrid capsule remove NAME` */
+/** `astrid capsule remove NAME [--purge]` */
 export const runCapsuleRemove: CommandRun = (context, args) =>
   withClient(context, async (client) => {
     const name = args.requiredText('name');
@@ -95,6 +95,8 @@ export const runCapsuleRemove: CommandRun = (context, args) =>
     const answer = await client.request('capsule.remove', { name, purge }, { waitMs: VERIFY_WAIT_MS });
     const result = readRecord<RemoveResult>(answer, 'capsule.remove');
     if (context.json) context.io.out.json(result);
+    else if (result.version === null)
+      context.io.out.line(paint('green', 'removed'), ` what ${result.name} had stored; it was not installed`);
     else context.io.out.line(paint('green', 'removed'), ` ${result.name} ${result.version}; ${kept}`);
     return EXIT.ok;
   });

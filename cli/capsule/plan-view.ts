@@ -128,7 +128,7 @@ export function printPlan(terminal: Terminal, plan: CapsulePlan): void {
   if (previous !== null && previous.source !== plan.source)
     terminal.line(paint('yellow', `  was from ${previous.source}`));
   if (startsToo.length > 0) terminal.line(`  starts too: ${startsToo.join(', ')}`);
-  if (previous !== null) for (const reason of consent) terminal.line(paint('yellow', `  ${reason}`));
+  for (const reason of consent) terminal.line(paint('yellow', `  ${reason}`));
   if (refusal !== null) terminal.line(paint('red', `  refused: ${refusal.message}`));
 }
 

@@ -46,8 +46,10 @@ function shownValue(row: EnvValueRow): string {
 export const runCapsuleSecret: CommandRun = async (context, args) => {
   const capsule = args.requiredText('name');
   const key = args.requiredText('key');
-  const value = args.flag('remove') ? null : await readSecret(context, key);
   return withClient(context, async (client) => {
+    // Asked before the value is: nobody types or pipes a secret for a capsule that is not there.
+    await client.request('capsule.config', { capsule });
+    const value = args.flag('remove') ? null : await readSecret(context, key);
     const params = { capsule, key, ...(value === null ? {} : { value }) };
     const result = readRecord<{ readonly done: boolean }>(
       await client.request('capsule.secret', params),

@@ -1,3 +1,4 @@
+import type { KillResult } from '../../abi/control.js';
 import { EXIT } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { REQUEST_WAIT_MS } from '../client.js';
@@ -12,13 +13,22 @@ interface TargetResult {
   readonly capsule: string;
 }
 
-/** `astrid kill <capsule|pid>`: TERM, grace, KILL; what happens next is the capsule's restart policy. */
+/**
+ * `astrid kill <capsule|pid>`: TERM, grace, KILL; what happens next is the capsule's restart policy. A hook that runs under the name
+ * is ended first, and then what it was for is undone.
+ */
 export const runKill: CommandRun = (context, args) =>
   withClient(context, async (client) => {
     const target = args.requiredText('target');
-    const result = readRecord<TargetResult>(await client.request('kill', { target }), 'kill');
+    const result = readRecord<KillResult>(await client.request('kill', { target }), 'kill');
     if (context.json) context.io.out.json(result);
-    else context.io.out.line(`${result.capsule}: TERM sent, KILL after ${LIMITS.killGraceMs / 1000} s; see: astrid ps`);
+    else {
+      const what =
+        result.hook === undefined ? '' : `, to its ${result.hook} hook: the ${result.hook} fails and is undone`;
+      context.io.out.line(
+        `${result.capsule}: TERM sent${what}, KILL after ${LIMITS.killGraceMs / 1000} s; see: astrid ps`,
+      );
+    }
     return EXIT.ok;
   });
 

@@ -1,4 +1,4 @@
-import type { ProcessRow, ProcessState } from '../../abi/control.js';
+import type { ProcessRow } from '../../abi/control.js';
 import { EXIT } from '../../abi/errno.js';
 import type { ControlClient } from '../client.js';
 import { type CommandRun, withClient } from '../context.js';
@@ -7,10 +7,11 @@ import { formatAge, formatBytes, formatCpu } from '../view/human.js';
 import { type Column, printTable } from '../view/table.js';
 import type { StyleName, Terminal } from '../view/terminal.js';
 
-const STATE_STYLE: Partial<Record<ProcessState, StyleName>> = {
+const STATE_STYLE: Partial<Record<ProcessRow['state'], StyleName>> = {
   ready: 'green',
   running: 'green',
   backoff: 'yellow',
+  hook: 'yellow',
   stopping: 'yellow',
   failed: 'red',
   stopped: 'dim',

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { Fault, type FaultCode } from '../../abi/errno.js';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+/** Names that `writeFileAtomic` writes to first: what a crash leaves of a write has one of these. */
+const TEMPORARY = /^\.[0-9a-f]{24}\.tmp$/;
 const HAS_PROC = existsSync('/proc/self/fd');
 
 /** What each errno means to whoever installs or loads a capsule; everything else is `io_error`. */
@@ -142,6 +144,13 @@ export class HeldDirectory {
       refuse(thrown, `${this.label}/${name}`),
     );
     await this.#handle.sync();
+  }
+
+  /** Removes what writes that were cut off left. Nobody may write here meanwhile. @returns the names of all other entries */
+  async sweep(): Promise<string[]> {
+    const names = await this.list();
+    for (const name of names.filter((one) => TEMPORARY.test(one))) await this.remove(name);
+    return names.filter((one) => !TEMPORARY.test(one));
   }
 
   async close(): Promise<void> {

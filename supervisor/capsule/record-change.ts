@@ -23,22 +23,26 @@ export class RecordChange {
   readonly #place: StorePlace;
   readonly #principal: string;
   readonly #name: string;
+  /** Nothing stood here before. */
+  readonly isFirst: boolean;
 
-  private constructor(place: StorePlace, principal: string, name: string) {
+  private constructor(place: StorePlace, principal: string, name: string, isFirst: boolean) {
     this.#place = place;
     this.#principal = principal;
     this.#name = name;
+    this.isFirst = isFirst;
   }
 
   static async begin(place: StorePlace, principal: string, name: string): Promise<RecordChange> {
     // One that is still half done is settled first: what it left is not what anybody wants back.
     const left = await place.insideCapsule(principal, name, true, (at) => readText(at, UNDO_FILE));
     if (left !== null) await undoRecord(place, principal, name);
-    await place.insideCapsule(principal, name, true, async (at) => {
-      const undo = { manifest: await readText(at, MANIFEST_FILE), meta: await readText(at, META_FILE) };
-      await at.writeFileAtomic(UNDO_FILE, Buffer.from(JSON.stringify(undo)));
+    const undo = await place.insideCapsule(principal, name, true, async (at) => {
+      const before = { manifest: await readText(at, MANIFEST_FILE), meta: await readText(at, META_FILE) };
+      await at.writeFileAtomic(UNDO_FILE, Buffer.from(JSON.stringify(before)));
+      return before;
     });
-    return new RecordChange(place, principal, name);
+    return new RecordChange(place, principal, name, undo.manifest === null && undo.meta === null);
   }
 
   /** The new version stays. */
@@ -51,29 +55,37 @@ export class RecordChange {
   }
 }
 
+export interface Interrupted {
+  readonly undone: string[];
+  /** Those of them that were first installs: nothing is installed under the name now. */
+  readonly removed: string[];
+  readonly problems: { readonly name: string; readonly fault: Fault }[];
+}
+
 /**
  * Puts back what changes left half done; called before anything is started. One that cannot be put back is a problem of
  * its own: what stands there is still checked against its hashes at the start.
  */
-export async function undoInterrupted(
-  place: StorePlace,
-  principal: string,
-): Promise<{ readonly undone: string[]; readonly problems: { readonly name: string; readonly fault: Fault }[] }> {
+export async function undoInterrupted(place: StorePlace, principal: string): Promise<Interrupted> {
   const undone: string[] = [];
+  const removed: string[] = [];
   const problems: { readonly name: string; readonly fault: Fault }[] = [];
+  await place.inside(['bin'], true, (bin) => bin.sweep());
   for (const name of await place.list(['home', principal, ...CAPSULES_PATH])) {
     try {
       if (name.startsWith(REMOVED_PREFIX)) await place.insideCapsules(principal, (at) => at.remove(name));
       if (!isCapsuleName(name)) continue;
-      const entries = await place.insideCapsule(principal, name, false, (at) => at.list());
+      const entries = await place.insideCapsule(principal, name, false, (at) => at.sweep());
+      // Cut off before the first file of a first install was there: a name without a record would count as a damaged one.
+      if (entries.length === 0) await removeRecord(place, principal, name);
       if (!entries.includes(UNDO_FILE)) continue;
-      await undoRecord(place, principal, name);
+      if (!(await undoRecord(place, principal, name))) removed.push(name);
       undone.push(name);
     } catch (thrown) {
       problems.push({ name, fault: asFault(thrown) });
     }
   }
-  return { undone, problems };
+  return { undone, removed, problems };
 }
 
 const REMOVED_PREFIX = '.removed-';
@@ -87,7 +99,8 @@ export async function removeRecord(place: StorePlace, principal: string, name: s
   });
 }
 
-async function undoRecord(place: StorePlace, principal: string, name: string): Promise<void> {
+/** @returns whether a version stands there again */
+async function undoRecord(place: StorePlace, principal: string, name: string): Promise<boolean> {
   const before = await place.insideCapsule(principal, name, false, async (at) => {
     const undo = decodeUndo(await at.readFile(UNDO_FILE, UNDO_BYTES_MAX));
     if (undo.manifest === null || undo.meta === null) return null;
@@ -97,6 +110,7 @@ async function undoRecord(place: StorePlace, principal: string, name: string): P
     return undo;
   });
   if (before === null) await removeRecord(place, principal, name);
+  return before !== null;
 }
 
 function decodeUndo(bytes: Buffer): z.output<typeof UNDO> {

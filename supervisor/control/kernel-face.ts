@@ -37,6 +37,12 @@ interface ControlledProcess {
   restart(): Promise<void>;
 }
 
+export interface ControlledHook {
+  readonly capsule: string;
+  readonly kind: 'install' | 'upgrade';
+  end(reason: Fault): void;
+}
+
 interface SessionFace {
   readonly id: string;
   readonly principal: string;
@@ -52,6 +58,8 @@ export interface KernelFace {
   /** Resolves when the auditor has it; an operator's action that cannot be written down does not happen. */
   recordOperator(action: string, resource: string, client: string, session?: string): Promise<void>;
   readonly processes: { rows(): ProcessRow[]; find(target: string): ControlledProcess };
+  /** Install and upgrade hooks that run. */
+  readonly hooks: { rows(): ProcessRow[]; find(target: string): ControlledHook | undefined };
   readonly logs: {
     tail(capsule: string | undefined, lines: number): LogRow[];
     follow(onRow: (row: LogRow) => void): () => void;

@@ -7,12 +7,13 @@ import {
   CLIENT_TOPICS,
   type ControlParams,
   type ElicitAnswerInput,
+  type KillResult,
   type StatusResult,
 } from '../../abi/control.js';
 import { Fault } from '../../abi/errno.js';
 import { makeCapsuleHandlers } from './capsule-methods.js';
 import type { ClientContext, ControlHandlers, EventSink } from './handlers.js';
-import type { KernelFace } from './kernel-face.js';
+import type { ControlledHook, KernelFace } from './kernel-face.js';
 
 const PRINCIPAL = 'default';
 
@@ -20,9 +21,11 @@ const PRINCIPAL = 'default';
 export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
   return {
     status: (): StatusResult => kernel.status(),
-    ps: () => kernel.processes.rows(),
+    ps: () => [...kernel.processes.rows(), ...kernel.hooks.rows()],
     'commands.list': () => kernel.commands(),
     kill: async ({ target }, { client }) => {
+      const hook = kernel.hooks.find(target);
+      if (hook !== undefined) return killHook(kernel, hook, client);
       const process = kernel.processes.find(target);
       await kernel.recordOperator('capsule.kill', process.name, client);
       if (!process.isRunning) {
@@ -32,7 +35,7 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
         );
       }
       process.end(new Fault('cancelled', `killed by the operator (${client})`), 'SIGTERM');
-      return { capsule: process.name };
+      return { capsule: process.name } satisfies KillResult;
     },
     restart: async ({ target }, { client }) => {
       const process = kernel.processes.find(target);
@@ -41,7 +44,8 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
       return { capsule: process.name };
     },
     logs: ({ capsule, lines, follow }, _client, sink) => {
-      if (capsule !== undefined) kernel.processes.find(capsule);
+      // One that is not loaded any more, or was never because its hook failed, still has said what it said.
+      if (capsule !== undefined && kernel.logs.tail(capsule, 1).length === 0) kernel.processes.find(capsule);
       for (const row of kernel.logs.tail(capsule, lines)) sink.send(row);
       if (!follow) return sink.end();
       sink.onCancel(
@@ -113,6 +117,13 @@ export function makeControlHandlers(kernel: KernelFace): ControlHandlers {
       kernel.requestStop(`asked by ${client}`);
     },
   };
+}
+
+async function killHook(kernel: KernelFace, hook: ControlledHook, client: string): Promise<KillResult> {
+  const { capsule, kind } = hook;
+  await kernel.recordOperator('capsule.kill', `${capsule}/${kind}`, client);
+  hook.end(new Fault('cancelled', `the ${kind} hook of ${capsule} was killed by the operator (${client})`));
+  return { capsule, hook: kind };
 }
 
 function readElicitAnswer(params: Partial<ControlParams<'elicit.answer'>>): ElicitAnswerInput {

@@ -1,12 +1,11 @@
 import type { ZodError } from 'zod';
 import { CONTROL_METHODS, type ControlMethod } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import type { FrameConnection } from '../../bus/connection.js';
 import type { ClientContext, ControlHandlers, EventSink } from './handlers.js';
 
 const STREAMS_MAX = 32;
-/** A client that does not read gets no more events than this; then its stream ends and says why. */
-const UNSENT_EVENTS_MAX = 10_000;
 
 interface OpenStream {
   readonly release: (() => void)[];
@@ -108,8 +107,12 @@ export class ControlSession {
     if (held.some((frame) => (frame as { t: string }).t === 'end')) this.#endStream(stream);
   }
 
+  /** A client that does not read gets so many events, or so many bytes of them; then its stream ends and says why. */
   #sendEvent(stream: number, frame: unknown): void {
-    if (this.#unsent >= UNSENT_EVENTS_MAX) {
+    // Ended while what was held for it is sent: that is said once.
+    if (!this.#streams.has(stream)) return;
+    const isFull = this.#connection.unsentBytes >= LIMITS.controlUnsentBytesMax;
+    if (isFull || this.#unsent >= LIMITS.controlUnsentEventsMax) {
       const error = { code: 'rate_limited', message: 'this connection reads too slowly; the stream ends here' };
       this.#connection.send({ t: 'end', stream, error });
       this.#endStream(stream);

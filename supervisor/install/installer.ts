@@ -9,7 +9,7 @@ import { orderCapsules } from '../capsule/order.js';
 import { RecordChange, removeRecord } from '../capsule/record-change.js';
 import type { CapsuleStore, InstalledCapsule } from '../capsule/store.js';
 import type { LifecycleRunner } from '../lifecycle/runner.js';
-import { listLeft, makePlan, requirePlan, without } from './plan.js';
+import { countValues, listLeft, makePlan, requirePlan, without } from './plan.js';
 import type { CapsuleRunner, InstallAudit } from './runner.js';
 
 /** A capsule as an uplink offers it. Nothing in it is believed: it is examined here, at the plan and at the install. */
@@ -28,10 +28,19 @@ export interface InstallerParts {
   readonly reserved: ReadonlySet<string>;
   readonly audit: InstallAudit;
   readonly lifecycle: LifecycleRunner;
-  /** Drops what the kernel keeps for a capsule that is gone: timers, secrets, settings; its store, too, if `purge`. */
-  readonly forget: (principal: string, capsule: string, purge: boolean) => Promise<void>;
+  readonly kept: KeptData;
   /** The set of installed capsules is another one now. */
   readonly onChanged: () => void;
+}
+
+/** What the kernel keeps for a capsule, whether it is installed or was. */
+export interface KeptData {
+  /** Drops timers, secrets and settings; its store, too, if `purge`. */
+  forget(principal: string, capsule: string, purge: boolean): Promise<void>;
+  /** As `forget`, without the settings: they are the operator's and not the work of a hook. */
+  dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
+  /** How many keys its store has. */
+  countStored(principal: string, capsule: string): Promise<number>;
 }
 
 interface Prepared {
@@ -91,14 +100,17 @@ export class Installer {
     });
   }
 
-  /** @throws Fault `not_found`; `in_use` while others depend on it; `not_supported` for a capsule of the system */
+  /**
+   * With `purge` also for a name that is not installed: what a removed capsule left under it goes, and the next one takes over nothing.
+   * @throws Fault `not_found`; `in_use` while others depend on it; `not_supported` for a capsule of the system
+   */
   remove(name: string, purge: boolean, client: string): Promise<RemoveResult> {
     return this.#alone(async () => {
-      const { store, principal, runner, audit } = this.#parts;
+      const { store, principal, runner, audit, kept } = this.#parts;
       const { capsules, problems } = await store.listInstalled(principal);
       const capsule = capsules.find((one) => one.name === name);
       if (capsule === undefined && !problems.some((one) => one.name === name)) {
-        throw new Fault('not_found', `no capsule ${name} is installed; see: astrid capsule list`, { field: 'name' });
+        return this.#purgeLeft(name, purge, client);
       }
       this.#requireOwn(name, capsule);
       const manifests = capsules.map(({ manifest }) => manifest);
@@ -117,12 +129,29 @@ export class Installer {
       // The record goes last: whenever this is cut off, what is left belongs to a capsule that is still installed, and not to the
       // next one that takes the name.
       await runner.remove(name);
-      await this.#parts.forget(principal, name, purge);
+      await kept.forget(principal, name, purge);
       await removeRecord(store.place, principal, name);
       audit.settled('capsule.remove', `${name}@${version}`, null);
       this.#parts.onChanged();
       return { name, version };
     });
+  }
+
+  /** What a capsule that is gone left in its store. @throws Fault `not_found` when there is nothing, or `purge` was not said */
+  async #purgeLeft(name: string, purge: boolean, client: string): Promise<RemoveResult> {
+    const { principal, audit, kept } = this.#parts;
+    this.#requireOwn(name, undefined);
+    const count = await kept.countStored(principal, name);
+    if (count === 0 || !purge) {
+      const left = `one that was removed stored ${countValues(count)}; to drop: astrid capsule remove ${name} --purge`;
+      const more = count === 0 ? 'see: astrid capsule list' : left;
+      throw new Fault('not_found', `no capsule ${name} is installed; ${more}`, { field: 'name' });
+    }
+    const resource = `${name}@?`;
+    await audit.accepted('capsule.remove', resource, `not installed; drops ${countValues(count)}, by ${client}`);
+    await kept.forget(principal, name, true);
+    audit.settled('capsule.remove', resource, null);
+    return { name, version: null };
   }
 
   /** Modules that nothing refers to; removed unless `dryRun`. */
@@ -140,7 +169,7 @@ export class Installer {
   }
 
   async #prepare(offer: Offer): Promise<Prepared> {
-    const { store, principal, reserved } = this.#parts;
+    const { store, principal, reserved, kept } = this.#parts;
     if (offer.source === BUILTIN_SOURCE) {
       throw new Fault('invalid_argument', `source: "${BUILTIN_SOURCE}" is kept for capsules of the system`, {
         field: 'source',
@@ -164,6 +193,7 @@ export class Installer {
       manifest: examined.manifest,
       installed,
       reserved,
+      takesOver: before === null ? await kept.countStored(principal, facts.name) : 0,
       allowDowngrade: offer.allowDowngrade,
     });
     return { plan, isInstalled: before !== null };
@@ -195,7 +225,8 @@ export class Installer {
 
   /** Writes the record, runs the hook, starts. Whatever fails, what stood there before stands there again. */
   async #change(offer: Offer, plan: CapsulePlan): Promise<string | null> {
-    const { store, principal, runner } = this.#parts;
+    const { store, principal, runner, kept } = this.#parts;
+    const storedBefore = await kept.countStored(principal, plan.name);
     const change = await RecordChange.begin(store.place, principal, plan.name);
     let started = false;
     try {
@@ -212,8 +243,14 @@ export class Installer {
       await change.keep();
       return waits;
     } catch (thrown) {
-      await change.undo();
-      if (started) await (plan.previous === null ? runner.remove(plan.name) : runner.replace(plan.name));
+      if (started && plan.previous === null) await runner.remove(plan.name);
+      try {
+        // Before the record goes, for the reason that holds in `remove`.
+        if (change.isFirst) await kept.dropTraces(principal, plan.name, storedBefore === 0);
+      } finally {
+        await change.undo();
+      }
+      if (started && plan.previous !== null) await runner.replace(plan.name);
       throw thrown;
     }
   }

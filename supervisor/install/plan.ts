@@ -16,6 +16,8 @@ export interface PlanInput {
   readonly installed: readonly CapsuleManifest[];
   /** Names of capsules that ship with the system. */
   readonly reserved: ReadonlySet<string>;
+  /** How many keys stand in the store under this name although nothing is installed under it. */
+  readonly takesOver: number;
   readonly allowDowngrade: boolean;
 }
 
@@ -29,7 +31,7 @@ export function makePlan(input: PlanInput): CapsulePlan {
     kind,
     previous: before === null ? null : { version: before.version, hash: before.hash, source: before.source },
     changes,
-    consent: listReasons(facts, before, kind, changes),
+    consent: listReasons(input, kind, changes),
     refusal: findRefusal(input, kind),
     startsToo: listWaiting(input),
   };
@@ -43,13 +45,18 @@ function compareVersions(before: string, after: string): CapsulePlan['kind'] {
 }
 
 function listReasons(
-  facts: CapsuleFacts,
-  before: CapsuleFacts | null,
+  { facts, before, takesOver }: PlanInput,
   kind: CapsulePlan['kind'],
   changes: CapsulePlan['changes'],
 ): string[] {
-  if (before === null) return ['it is not installed yet'];
   const reasons: string[] = [];
+  if (before === null) {
+    reasons.push('it is not installed yet');
+    // Whoever takes a name gets what is stored under it: another author's capsule must not do so unseen.
+    if (takesOver > 0)
+      reasons.push(`it takes over ${countValues(takesOver)} that a removed capsule of this name stored`);
+    return reasons;
+  }
   const gained = changes.filter(({ change }) => change === 'added').length;
   if (gained > 0) reasons.push(`it gets ${gained} ${gained === 1 ? 'permission' : 'permissions'} that it did not have`);
   if (facts.source !== before.source) reasons.push('it comes from another source than before');
@@ -58,6 +65,10 @@ function listReasons(
     reasons.push('it has the version that is installed, and is not the same');
   }
   return reasons;
+}
+
+export function countValues(count: number): string {
+  return `${count} ${count === 1 ? 'value' : 'values'}`;
 }
 
 function findRefusal(input: PlanInput, kind: CapsulePlan['kind']): CapsulePlan['refusal'] {

@@ -1,9 +1,11 @@
+import type { ProcessRow } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { CapsuleProcess } from '../proc/capsule-process.js';
 import type { CapsuleSpec, ProcessHooks } from '../proc/capsule-spec.js';
 import { encodeUpgrade } from '../proc/guest-request.js';
 import type { InvocationOutcome } from '../proc/invocation.js';
+import { shortenFault } from './hook-fault.js';
 
 export interface LifecycleRequest {
   readonly principal: string;
@@ -26,6 +28,28 @@ export interface LifecycleRunner {
   runLifecycle(request: LifecycleRequest): Promise<LifecycleOutcome>;
 }
 
+/** A hook from the moment it was asked for: whoever ends it need not wait until it has a process. */
+class HookRun {
+  readonly capsule: string;
+  readonly kind: LifecycleRequest['kind'];
+  process: CapsuleProcess | null = null;
+  endReason: Fault | null = null;
+
+  constructor({ capsule, kind }: LifecycleRequest) {
+    this.capsule = capsule;
+    this.kind = kind;
+  }
+
+  end(reason: Fault): void {
+    this.endReason ??= reason;
+    this.process?.end(this.endReason, 'SIGTERM');
+  }
+
+  toRow(): ProcessRow[] {
+    return this.process === null ? [] : [{ ...this.process.toRow(), state: 'hook' }];
+  }
+}
+
 export interface RunnerParts {
   /** Reads, verifies and inspects what is installed, and chooses the tier as for any start. */
   readonly specify: (principal: string, capsule: string) => Promise<CapsuleSpec>;
@@ -45,7 +69,7 @@ export interface RunnerParts {
  */
 export class CapsuleLifecycle implements LifecycleRunner {
   readonly #parts: RunnerParts;
-  readonly #running = new Map<string, CapsuleProcess | null>();
+  readonly #running = new Map<string, HookRun>();
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
@@ -53,8 +77,18 @@ export class CapsuleLifecycle implements LifecycleRunner {
 
   /** The instance with this place on the bus. */
   processAt(endpoint: string): CapsuleProcess | undefined {
-    for (const process of this.#running.values()) if (process?.endpoint === endpoint) return process;
+    for (const { process } of this.#running.values()) if (process?.endpoint === endpoint) return process;
     return undefined;
+  }
+
+  rows(): ProcessRow[] {
+    return [...this.#running.values()].flatMap((run) => run.toRow());
+  }
+
+  /** The hook that runs for a capsule, by its name or by the pid that `ps` shows. */
+  find(target: string): HookRun | undefined {
+    const isMeant = (run: HookRun) => run.toRow().some(({ pid }) => pid !== null && String(pid) === target);
+    return this.#running.get(target) ?? [...this.#running.values()].find(isMeant);
   }
 
   async runLifecycle(request: LifecycleRequest): Promise<LifecycleOutcome> {
@@ -62,11 +96,14 @@ export class CapsuleLifecycle implements LifecycleRunner {
     if (kind === 'upgrade' && request.previousVersion === undefined)
       throw new Fault('invalid_argument', 'previousVersion: an upgrade needs it', { field: 'previousVersion' });
     if (this.#running.has(capsule)) throw new Fault('conflict', `a hook of ${capsule} runs already`);
-    this.#running.set(capsule, null);
+    const run = new HookRun(request);
+    this.#running.set(capsule, run);
     try {
-      return await this.#run(request);
+      const outcome = await this.#run(request, run);
+      // One that came to its end at the same moment was ended all the same: that is what was answered.
+      return run.endReason === null ? outcome : { kind: 'failed', fault: run.endReason };
     } catch (error) {
-      return { kind: 'failed', fault: asFault(error) };
+      return { kind: 'failed', fault: run.endReason ?? asFault(error) };
     } finally {
       this.#running.delete(capsule);
     }
@@ -74,17 +111,18 @@ export class CapsuleLifecycle implements LifecycleRunner {
 
   /** Ends what runs. */
   async close(): Promise<void> {
-    await Promise.all([...this.#running.values()].map((process) => process?.stop()));
+    await Promise.all([...this.#running.values()].map(({ process }) => process?.stop()));
   }
 
-  async #run(request: LifecycleRequest): Promise<LifecycleOutcome> {
+  async #run(request: LifecycleRequest, run: HookRun): Promise<LifecycleOutcome> {
     const { principal, capsule, kind } = request;
     const installed = await this.#parts.specify(principal, capsule);
     const manifest = { ...installed.manifest, restart: 'never' } as const;
     const endpoint = `${capsule}/${kind}`;
     const spec: CapsuleSpec = { ...installed, manifest, principal, endpoint, hasRunLoop: false };
     const process = new CapsuleProcess(spec, this.#parts.hooks);
-    this.#running.set(capsule, process);
+    if (run.endReason !== null) throw run.endReason;
+    run.process = process;
     const sampler = setInterval(() => process.checkLimits(performance.now()), LIMITS.rssSampleMs);
     try {
       await process.start();
@@ -109,9 +147,15 @@ export class CapsuleLifecycle implements LifecycleRunner {
       label: kind,
       wallMs: LIMITS.lifecycleWallMs,
     });
-    const fault = failureOf(outcome);
+    const fault = this.#tell(process, failureOf(outcome));
     await this.#parts.record(request, fault === null ? 'done' : 'failed', version, fault?.message ?? why);
     return fault === null ? { kind: 'done' } : { kind: 'failed', fault };
+  }
+
+  #tell({ name }: CapsuleProcess, fault: Fault | null): Fault | null {
+    const short = fault === null ? null : shortenFault(fault, name);
+    if (fault !== null && short !== null) this.#parts.hooks.log(name, 'error', fault.message);
+    return short ?? fault;
   }
 }
 

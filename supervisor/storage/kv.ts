@@ -135,6 +135,15 @@ export class KvStore {
     return removed;
   }
 
+  /** How many keys a capsule has. */
+  async count(principal: string, capsule: string): Promise<number> {
+    let count = 0;
+    for (const _ of this.#values.keys(rangeOfPrefix(encodeNamespace(principal, capsule), encodePrefix('')))) {
+      if (++count % KEYS_PER_TURN === 0) await nextTurn();
+    }
+    return count;
+  }
+
   /** Bytes that count against the quota of this principal. */
   usage(principal: string): number {
     const bytes = this.#usage.get(Buffer.from(principal));

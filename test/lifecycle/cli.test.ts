@@ -43,7 +43,12 @@ test('capsule config and secret on the command line, show and change settings, a
   ]);
   t.notMatch(shown.out, /canary/);
   t.match(await cli('capsule secret mail token --remove'), { exitCode: 0, out: /is removed/ });
-  t.match(await cli('capsule config nobody'), { exitCode: 1, err: /not_found|nobody|missing|ENOENT/i });
+  const unknown = {
+    exitCode: 1,
+    err: 'astrid: no capsule nobody is installed; see: astrid capsule list (not_found)\n',
+  };
+  t.match(await cli('capsule config nobody'), unknown);
+  t.match(await cli('capsule secret nobody token', { stdin: '' }), unknown, 'before what is wrong with the value');
 });
 
 test('questions of an install hook, without a terminal, are answered beforehand or cancelled at once with the way to answer', async (t) => {

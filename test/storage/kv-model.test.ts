@@ -119,6 +119,7 @@ test('the key-value store, under any sequence of calls, behaves like a sorted Ma
       for (const principal of ['a', 'aa']) {
         if (kv.usage(principal) !== model.usage(principal)) throw new Error(`usage of ${principal} is off`);
       }
+      if ((await kv.count('a', 'b')) !== model.list(['a', 'b'], '').length) throw new Error('the count is off');
     }),
     { numRuns: 100, seed: 7 },
   );

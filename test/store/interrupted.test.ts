@@ -38,11 +38,11 @@ test('an upgrade, cut off before it was kept, is undone at the next boot', async
   await RecordChange.begin(store.place, 'default', 'demo');
   await install('2.0.0');
   t.equal(await versionNow(), '2.0.0');
-  t.match(await undoInterrupted(store.place, 'default'), { undone: ['demo'] });
+  t.match(await undoInterrupted(store.place, 'default'), { undone: ['demo'], removed: [] });
   t.equal(await versionNow(), '1.0.0');
   t.equal(readFileSync(join(record, 'meta.json'), 'utf8'), before, 'the record is the same to the byte');
   t.notOk(existsSync(join(record, 'undo.json')));
-  t.same(await undoInterrupted(store.place, 'default'), { undone: [], problems: [] }, 'once');
+  t.same(await undoInterrupted(store.place, 'default'), { undone: [], removed: [], problems: [] }, 'once');
 });
 
 test('an upgrade, cut off between manifest and record, is undone too', async (t) => {
@@ -59,7 +59,7 @@ test('a first install, cut off, leaves nothing', async (t) => {
   const { store, install, record } = await open(t);
   await RecordChange.begin(store.place, 'default', 'demo');
   await install('1.0.0');
-  await undoInterrupted(store.place, 'default');
+  t.match(await undoInterrupted(store.place, 'default'), { undone: ['demo'], removed: ['demo'] });
   t.notOk(existsSync(record));
   t.same(await store.listInstalled('default'), { capsules: [], problems: [] });
 });
@@ -70,7 +70,7 @@ test('a change, kept, is not undone; a second one over one that was cut off goes
   const change = await RecordChange.begin(store.place, 'default', 'demo');
   await install('1.1.0');
   await change.keep();
-  t.same(await undoInterrupted(store.place, 'default'), { undone: [], problems: [] });
+  t.same(await undoInterrupted(store.place, 'default'), { undone: [], removed: [], problems: [] });
   t.equal(await versionNow(), '1.1.0');
   await RecordChange.begin(store.place, 'default', 'demo');
   await install('1.2.0');
@@ -87,6 +87,22 @@ test('a removal, cut off after the name was free, is finished', async (t) => {
   writeFileSync(join(left, 'Capsule.toml'), 'x');
   await undoInterrupted(store.place, 'default');
   t.notOk(existsSync(left));
+});
+
+test('what writes left that were cut off, files and an empty record, goes at the next boot, and nothing else does', async (t) => {
+  const { store, install, record, versionNow } = await open(t);
+  await install('1.0.0');
+  const temporary = `.${'ab'.repeat(12)}.tmp`;
+  const empty = join(record, '..', 'empty');
+  const foreign = join(record, '..', 'foreign');
+  const bin = join(record, '../../../../../bin');
+  for (const directory of [empty, foreign]) mkdirSync(directory);
+  for (const path of [record, empty, bin]) writeFileSync(join(path, temporary), 'half');
+  writeFileSync(join(foreign, 'notes.txt'), 'not ours');
+  await undoInterrupted(store.place, 'default');
+  for (const path of [join(record, temporary), join(bin, temporary), empty]) t.notOk(existsSync(path), path);
+  t.ok(existsSync(join(foreign, 'notes.txt')));
+  t.equal(await versionNow(), '1.0.0');
 });
 
 test('an undo record, damaged, is told by name and nothing is overwritten', async (t) => {
