@@ -7,6 +7,7 @@ import { LIMITS } from '../abi/limits.js';
 import { SYSCALLS } from '../abi/table.js';
 import { findNearestKey } from './capsule/nearest-key.js';
 import { formatTomlPath, TomlLines, type TomlPath } from './capsule/toml-lines.js';
+import { normalBlock } from './host-names.js';
 import { normalGrant } from './http/local-grants.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
@@ -15,6 +16,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** The operator's hard blocks. Patterns: `*` within a segment, `**` across (gate/glob.ts). */
 export interface PolicyConfig {
   readonly denyPaths: readonly string[];
+  /** Hosts that no capsule may request, in the spelling of host-names.ts. */
+  readonly denyHosts: readonly string[];
   readonly denyCapsules: readonly string[];
   readonly denyActions: readonly string[];
   readonly argumentBytesMax: number;
@@ -63,6 +66,14 @@ const pathPattern = z
     isPathPattern,
     expected('a path pattern such as "home://.ssh/**" or "**/.env", without `.` or `..` segments'),
   );
+const HOST_TO_BLOCK = expected(
+  'a host such as "example.org" (and all below it), "*.example.org", "192.0.2.1" or "[2001:db8::1]", without scheme, port or path',
+);
+const blockedHost = z.string(HOST_TO_BLOCK).transform((entry, context) => {
+  const block = normalBlock(entry);
+  if (block === null) context.addIssue({ code: 'custom', message: HOST_TO_BLOCK.error });
+  return block ?? '';
+});
 const localPlace = z
   .string(expected('a host and a port'))
   .refine(
@@ -81,6 +92,7 @@ const schema = section({
   approval: section({ mode: oneOf(APPROVAL_MODES).default('guided') }),
   policy: section({
     deny_paths: list(pathPattern, 'path patterns'),
+    deny_hosts: list(blockedHost, 'hosts'),
     deny_capsules: list(capsuleName, 'capsule names'),
     deny_actions: list(actionName, 'actions'),
     argument_bytes_max: z
@@ -122,6 +134,7 @@ export function parseConfig(text: string): Config {
     approval,
     policy: {
       denyPaths: policy.deny_paths,
+      denyHosts: policy.deny_hosts,
       denyCapsules: policy.deny_capsules,
       denyActions: policy.deny_actions,
       argumentBytesMax: policy.argument_bytes_max,

@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { blake3Hex } from '../../abi/blake3.js';
-import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { readBelow } from '../capsule/held-file.js';
 import { compileAssemblyScript } from './as-compile.js';
 import { buildCapsule } from './build-capsule.js';
 import type { CapsuleSource } from './capsule-source.js';
@@ -46,11 +45,7 @@ const BUILDERS: Readonly<Record<CapsuleSource['kind'], Builder>> = {
     const { wasm, inputs } = await compileAssemblyScript({ dir, sdkDir: asSdkDir(sdkDir) });
     return checked(wasm, inputs);
   },
-  module: async ({ entry }) => {
-    const wasm = await readFile(entry);
-    if (wasm.length > LIMITS.moduleBytesMax) throw new Fault('too_large', `${entry} has ${wasm.length} bytes`);
-    return checked(wasm, [entry]);
-  },
+  module: async ({ dir, entry }) => checked(await readBelow(dir, basename(entry), LIMITS.moduleBytesMax), [entry]),
 };
 
 async function checked(wasm: Uint8Array, inputs: readonly string[]): Promise<BuiltModule> {

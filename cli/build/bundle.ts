@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { type BuildOptions, type BuildResult, build, type Message, type OutputFile, stop } from 'esbuild';
+import { type BuildOptions, type BuildResult, build, type Message, type OutputFile, type Plugin, stop } from 'esbuild';
 import { Fault } from '../../abi/errno.js';
 import { syscallByName } from '../../abi/table.js';
 import { SCRIPT_FILE } from './adaptor-layout.js';
 import { refuseNode, resolveSdk, SDK_NAMESPACE } from './bundle-plugins.js';
 import { frameAt } from './code-frame.js';
+import { confine } from './confine.js';
 import { listWebDefines, listWebModules } from './web-names.js';
 
 const ERRORS_SHOWN_MAX = 10;
@@ -25,6 +26,7 @@ export interface Bundle {
 }
 
 export interface BundleOptions {
+  /** In the capsule's directory: what lies outside of it does not go in, but for packages. */
   readonly entry: string;
   readonly sdkDir: string;
   readonly minify: boolean;
@@ -32,14 +34,15 @@ export interface BundleOptions {
 
 /**
  * Bundles an entry file and the SDK modules it uses. The script depends on the sources alone: on no path of this machine,
- * no tsconfig.json that happens to lie above, no time. Throws Fault `invalid_argument` for source that does not parse and
- * `not_found` for an import that does not resolve, with file, line and column of each.
+ * no tsconfig.json that happens to lie above, no time. Throws Fault `invalid_argument` for source that does not parse or
+ * takes in a file from outside, and `not_found` for an import that does not resolve, with file, line and column of each.
  */
 export async function bundleCapsule(options: BundleOptions): Promise<Bundle> {
   const entry = await requirePath('entry', options.entry);
   const sdkDir = await requirePath('sdkDir', options.sdkDir);
   const base = findBase(entry);
-  const result = await runBundler(entry, sdkDir, base, options.minify);
+  const plugins = [refuseNode(), resolveSdk(sdkDir), confine(await realpath(dirname(options.entry)))];
+  const result = await runBundler({ entry, sdkDir, base, minify: options.minify, plugins });
   const script = textOf(result.outputFiles, SCRIPT_FILE);
   return {
     script,
@@ -85,7 +88,12 @@ function findBase(entry: string): string {
   }
 }
 
-async function runBundler(entry: string, sdkDir: string, base: string, minify: boolean): Promise<BuildResult> {
+interface BundlerRun extends BundleOptions {
+  readonly base: string;
+  readonly plugins: Plugin[];
+}
+
+async function runBundler({ entry, sdkDir, base, minify, plugins }: BundlerRun): Promise<BuildResult> {
   const web = listWebModules(sdkDir);
   const options: BuildOptions = {
     absWorkingDir: base,
@@ -113,7 +121,7 @@ async function runBundler(entry: string, sdkDir: string, base: string, minify: b
     logLevel: 'silent',
     // A name that a module does not export is undefined at run time: a mistake that is seen here and nowhere else.
     logOverride: { 'import-is-undefined': 'error' },
-    plugins: [refuseNode(), resolveSdk(sdkDir)],
+    plugins,
   };
   try {
     return await build(options);

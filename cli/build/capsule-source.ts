@@ -1,11 +1,12 @@
-import { access, readFile, realpath } from 'node:fs/promises';
+import { access, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { readBelow } from '../capsule/held-file.js';
+import { decodeManifest, MANIFEST_FILE } from '../capsule/package.js';
 import { scriptMemoryBytes } from './script-limits.js';
 
-const MANIFEST = 'Capsule.toml';
 /** What a capsule is made from, by the file that says so; the first that is there counts. */
 const ENTRIES = [
   { kind: 'typescript', file: () => 'main.ts' },
@@ -26,14 +27,17 @@ export interface CapsuleSource {
   readonly memoryLimitBytes: number;
 }
 
-/** Reads a capsule directory. Throws Fault `not_found` (no manifest, nothing to build) or `bad_manifest` with the field. */
+/** Reads a capsule directory. Throws Fault `not_found` (no manifest, nothing to build), `escapes_root` (the manifest is a link) or `bad_manifest` with the field. */
 export async function readCapsuleSource(directory: string): Promise<CapsuleSource> {
   const dir = await realpath(directory).catch((cause: unknown) => {
     throw new Fault('not_found', `there is no capsule directory ${directory}`, { field: 'dir', cause });
   });
-  const manifestText = await readFile(join(dir, MANIFEST), 'utf8').catch((cause: unknown) => {
-    throw new Fault('not_found', `${directory} has no ${MANIFEST}`, { field: MANIFEST, cause });
-  });
+  const manifestText = decodeManifest(
+    await readBelow(dir, MANIFEST_FILE, LIMITS.manifestBytesMax).catch((thrown: unknown) => {
+      if (asFault(thrown).code !== 'not_found') throw thrown;
+      throw new Fault('not_found', `${directory} has no ${MANIFEST_FILE}`, { field: MANIFEST_FILE, cause: thrown });
+    }),
+  );
   const manifest = parseManifestText(manifestText);
   const name = requireName(manifest);
   const { kind, entry } = await findEntry(dir, name);
@@ -50,7 +54,7 @@ async function findEntry(dir: string, name: string): Promise<{ kind: SourceKind;
     if (isThere) return { kind, entry };
   }
   const files = ENTRIES.map(({ file }) => file(name));
-  throw new Fault('not_found', `${name}: beside ${MANIFEST} there is none of ${files.join(', ')}`, {
+  throw new Fault('not_found', `${name}: beside ${MANIFEST_FILE} there is none of ${files.join(', ')}`, {
     field: 'main.ts',
   });
 }
@@ -62,7 +66,7 @@ function parseManifestText(text: string): Table {
     return parse(text);
   } catch (cause) {
     const place = cause instanceof TomlError ? ` line ${cause.line}, column ${cause.column}` : '';
-    throw new Fault('bad_manifest', `${MANIFEST}${place}: this is not TOML`, { field: MANIFEST, cause });
+    throw new Fault('bad_manifest', `${MANIFEST_FILE}${place}: this is not TOML`, { field: MANIFEST_FILE, cause });
   }
 }
 

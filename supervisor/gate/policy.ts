@@ -1,6 +1,7 @@
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { PolicyConfig } from '../config.js';
+import { findBlock, trimDot } from '../host-names.js';
 import { Glob } from './glob.js';
 import { type Action, deny, type Layer, PASS, type Verdict } from './types.js';
 
@@ -31,6 +32,9 @@ export function makePolicyLayer(policy: PolicyConfig, foldsNames = namesFoldOn(p
     }
     if (capsules.size > 0 && capsules.has(action.capsule)) return block('this capsule is blocked', 'deny_capsules');
     if (actions.size > 0 && actions.has(action.name)) return block(`${action.name} is blocked`, 'deny_actions');
+    if (policy.denyHosts.length > 0 && action.call.capability === 'net') {
+      return judgeHost(action.resource, policy.denyHosts);
+    }
     return paths.length === 0 ? PASS : judgePath(action.resource, paths, fold);
   };
   return { name: 'policy', judge };
@@ -71,6 +75,15 @@ function judgePath(
     }
   }
   return PASS;
+}
+
+/** A request names its host itself (`GET https://example.org/`): where that leads is not asked for what is not sent. */
+function judgeHost(resource: string, blocks: readonly string[]): Verdict {
+  const address = resource.slice(resource.indexOf(' ') + 1);
+  if (!URL.canParse(address))
+    return block('the request names no host that the rules can be checked against', 'deny_hosts');
+  const found = findBlock(blocks, trimDot(new URL(address).hostname));
+  return found === null ? PASS : block(`the host is blocked by "${found}"`, 'deny_hosts');
 }
 
 /** A shown path escapes the backslash as two and other characters as `\u{…}`; a backslash beside those is not ours. */

@@ -3,8 +3,9 @@ import { connect as connectSocket, isIP, isIPv6, type LookupFunction, type Socke
 import { connect as connectTls } from 'node:tls';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { bareHost } from '../host-names.js';
 import { judgeAddress, normalAddress } from './address.js';
-import { bareHost, type HttpTarget } from './target.js';
+import type { HttpTarget } from './target.js';
 
 /** Every address a name has. Rejects, or is empty, when it has none. */
 export type Resolver = (hostname: string) => Promise<readonly string[]>;

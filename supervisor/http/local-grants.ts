@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
+import { bareHost, normalHost } from '../host-names.js';
 import { judgeAddress } from './address.js';
-import { bareHost, type HttpTarget, normalHost } from './target.js';
+import type { HttpTarget } from './target.js';
 
 const FORM = /^(?<host>\[[^\]]+\]|[^:[\]]+):(?<port>[0-9]{1,5})$/;
 

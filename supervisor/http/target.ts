@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { isWhole, trimDot } from '../host-names.js';
 
 /** A URL after all that can be said about it without asking a resolver. Everything later reads this and not the text. */
 export interface HttpTarget {
@@ -18,8 +18,6 @@ export interface HttpTarget {
 }
 
 const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
-/** What is no host by itself: a scheme, a port, a path, userinfo, or something that a URL parser would undo. */
-const NOT_A_HOST = /[/\\?#@%\s]/;
 
 const refuse = (why: string, cause?: unknown) => new Fault('invalid_argument', why, { field: 'url', cause });
 
@@ -59,49 +57,8 @@ function parseUrl(text: string, base: HttpTarget | undefined): URL {
   }
 }
 
-/** A host in the spelling of targets, or null when the text is more or less than a host. */
-export function normalHost(text: string): string | null {
-  if (text === '' || NOT_A_HOST.test(text)) return null;
-  if (!text.startsWith('[') && text.includes(':')) return null;
-  try {
-    const url = new URL(`http://${text}/`);
-    const hostname = trimDot(url.hostname);
-    return url.port === '' && isWhole(hostname) ? hostname : null;
-  } catch (error) {
-    if (error instanceof TypeError) return null;
-    throw error;
-  }
-}
-
-/** An IPv6 literal without its brackets: as sockets and resolvers take it. */
-export function bareHost(hostname: string): string {
-  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
-}
-
-/**
- * Whether a manifest's `net` list covers a host: `*`, the host itself, or a domain above it. An entry that is no host (with a
- * scheme, a port or a path) covers nothing, and parts of an address are no domain.
- */
-export function hostCovered(entries: readonly string[], hostname: string): boolean {
-  const isName = isIP(bareHost(hostname)) === 0;
-  return entries.some((entry) => {
-    if (entry === '*') return true;
-    const host = normalHost(entry);
-    return host !== null && (host === hostname || (isName && hostname.endsWith(`.${host}`)));
-  });
-}
-
 /** The same place, or the same host from http to https on the standard ports: whoever may ask the one may ask the other. */
 export function staysAt(from: HttpTarget, to: HttpTarget): boolean {
   if (from.origin === to.origin) return true;
   return from.hostname === to.hostname && !from.secure && to.secure && from.port === 80 && to.port === 443;
-}
-
-/** A literal, or a name in which no label is empty. */
-function isWhole(hostname: string): boolean {
-  return isIP(bareHost(hostname)) !== 0 || !hostname.split('.').includes('');
-}
-
-function trimDot(hostname: string): string {
-  return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
 }

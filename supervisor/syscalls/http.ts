@@ -1,8 +1,9 @@
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { hostCovered } from '../host-names.js';
 import { decodeHttpRequest, type HttpRequest, previewOf, resourceOf } from '../http/request.js';
 import type { HttpCaller } from '../http/service.js';
-import { hostCovered, staysAt } from '../http/target.js';
+import { staysAt } from '../http/target.js';
 import { type CallContext, decodeDecimal, decodeJson, EMPTY, encodeJson, type SyscallHandler } from './handler.js';
 
 /** Requests over the network, each under the instance that makes it. */

@@ -67,9 +67,11 @@ export const KEY_MEANINGS: Readonly<Record<string, string>> = {
   'capabilities.ipc_publish': 'The older way to write `[publish]`.',
   'capabilities.ipc_subscribe': 'The older way to write `[subscribe]`.',
   'capabilities.kv': 'Keys it may keep values under.',
-  'capabilities.net': 'Hosts it may make requests to.',
+  'capabilities.net':
+    'Hosts it may make requests to, each with all names below it; `*` is every host, and the local places that the operator granted.',
   'capabilities.net_bind': 'Where it may listen.',
-  'capabilities.host_process': 'Commands it may run.',
+  'capabilities.host_process':
+    'Commands it may run: `git status` is that program with that first argument, and any others behind it; `git` is all that git can do.',
   'capabilities.identity': 'What it may do with identities.',
   'capabilities.cron': 'It may wake up by itself at set times.',
   'capabilities.uplink': 'It speaks for people; it starts first and must not import anything.',

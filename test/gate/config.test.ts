@@ -27,7 +27,7 @@ test('a missing or empty configuration, is the defaults, frozen to the bottom', 
   t.match(config, {
     tokens: { required: false },
     budget: { configured: false },
-    policy: { denyPaths: [], denyCapsules: [], denyActions: [] },
+    policy: { denyPaths: [], denyHosts: [], denyCapsules: [], denyActions: [] },
   });
   t.ok(Object.isFrozen(config) && Object.isFrozen(config.policy) && Object.isFrozen(config.policy.denyPaths));
   t.end();
@@ -42,6 +42,7 @@ test('a whole configuration, is read as written', (t) => {
 mode = "safe"
 [policy]
 deny_paths = ["home://.ssh/**", "**/.env"]
+deny_hosts = ["Bücher.example.", "*.Example.org", "0x7f.1", "[::FFFF:10.0.0.1]", "[2001:DB8:0::1]", "*"]
 deny_capsules = ["evil"]
 deny_actions = ["fs_unlink", "overlay.commit"]
 argument_bytes_max = 1024
@@ -64,6 +65,7 @@ store = "keyring"
     approval: { mode: 'safe' },
     policy: {
       denyPaths: ['home://.ssh/**', '**/.env'],
+      denyHosts: ['xn--bcher-kva.example', '*.example.org', '127.0.0.1', '10.0.0.1', '[2001:db8::1]', '*'],
       denyCapsules: ['evil'],
       denyActions: ['fs_unlink', 'overlay.commit'],
       argumentBytesMax: 1024,
@@ -102,6 +104,24 @@ test('a configuration with something wrong, is one fault with key, line and what
     ['[policy]\ndeny_paths = ["cwd://a/../b"]', /^bad_config policy\.deny_paths\[0\] /],
     ['[policy]\ndeny_paths = ["cwd://a//b"]', /^bad_config policy\.deny_paths\[0\] /],
     ['[policy]\ndeny_paths = ["file:///etc"]', /^bad_config policy\.deny_paths\[0\] /],
+    ['[policy]\ndeny_hosts = "a.example"', /^bad_config policy\.deny_hosts .*line 2.*a list of hosts/],
+    ['[policy]\ndeny_hosts = [5]', /^bad_config policy\.deny_hosts\[0\] .*line 2.*a host such as/],
+    ...[
+      '',
+      '.',
+      'https://a.example',
+      'a.example:443',
+      'a.example/x',
+      '::1',
+      'a..b',
+      '*.',
+      '**.a.example',
+      'a.*',
+      '*.127.0.0.1',
+    ].map((entry): [string, RegExp] => [
+      `[policy]\ndeny_hosts = ["a.example", "${entry}"]`,
+      /^bad_config policy\.deny_hosts\[1\] .*line 2.*expected a host such as "example\.org"/,
+    ]),
     ['[policy]\ndeny_paths = [""]', /^bad_config policy\.deny_paths\[0\] /],
     [`[policy]\ndeny_paths = ["*${'a'.repeat(1024)}"]`, /^bad_config policy\.deny_paths\[0\] .*1024/],
     ['[policy]\ndeny_actions = ["write_fil"]', /^bad_config policy\.deny_actions\[0\] .*a host call such as/],

@@ -145,6 +145,31 @@ test('the policy layer, for other spellings of a blocked path, blocks them too',
   t.end();
 });
 
+test('the policy layer, for a blocked host, denies requests to it whatever the manifest says, and nothing else', (t) => {
+  const layer = policyOf('deny_hosts = ["blocked.example", "*.ads.example", "10.0.0.1"]');
+  const judge = (name: string, resource: string) => codeOf(layer.judge(makeAction(name, { resource }), GUIDED));
+  for (const call of ['astrid_http_request', 'astrid_http_stream_start']) {
+    for (const host of [
+      'blocked.example',
+      'a.blocked.example:8443',
+      'x.ads.example',
+      'blocked.example.',
+      '10.0.0.1:80',
+    ]) {
+      t.equal(judge(call, `GET https://${host}/a?…`), 'policy_denied', `${call} ${host}`);
+    }
+    t.equal(judge(call, 'POST http://ads.example/blocked.example'), 'pass', call);
+    t.equal(judge(call, 'GET'), 'policy_denied', 'what cannot be checked');
+  }
+  t.equal(judge('astrid_kv_get', 'kv:https://blocked.example/'), 'pass', 'a key is no request');
+  const verdict = layer.judge(makeAction('astrid_http_request', { resource: 'GET http://x.ads.example/' }), GUIDED);
+  if (verdict.kind !== 'deny') return t.fail('not denied');
+  t.equal(verdict.decision.fault?.field, 'policy.deny_hosts');
+  t.match(verdict.decision.authorization.reason, '*.ads.example');
+  t.notMatch(verdict.decision.fault?.message, 'ads');
+  t.end();
+});
+
 test('a block by policy, tells the log which rule and the guest only which kind', (t) => {
   const verdict = policyOf('deny_paths = ["cwd://merger-with-acme/**"]').judge(
     makeAction('astrid_read_file', { resource: 'cwd://merger-with-acme/x' }),

@@ -89,6 +89,50 @@ test('capsules request what manifest and operator allow, and the log says what a
   t.notMatch(supervisor.log.join('\n'), /SECRET/);
 });
 
+test('a host that the operator blocked, is not asked for, at the first request or behind a redirect, whatever the manifest says', async (t) => {
+  let blocked = 0;
+  const server = await serve(t, (request, response) => {
+    if (request.headers.host?.startsWith('127.')) blocked += 1;
+    const next: Record<string, string> = {
+      '/away': `http://127.0.0.1:${server.port}/`,
+      '/twice': `http://localhost:${server.port}/away`,
+      '/name': 'http://API.Blocked.example.:81/?k=SECRET',
+    };
+    const location = next[request.url ?? ''];
+    response.writeHead(location === undefined ? 200 : 302, location === undefined ? {} : { location }).end('hello');
+  });
+  const base = `http://localhost:${server.port}`;
+  const { supervisor, client } = await start(t, {
+    config: `[policy]\ndeny_hosts = ["blocked.example", "127.0.0.1"]\n
+[net]\nlocal = ["localhost:${server.port}", "127.0.0.1:${server.port}"]\n`,
+    builtins: {
+      // A name that does not exist: had a resolver been asked, the answer would be another one.
+      named: await asker('named', '"blocked.example"', { url: 'https://Blocked.example./' }),
+      streaming: await asker('streaming', '"*"', { url: 'http://a.blocked.example/' }, 'astrid_http_stream_start'),
+      spelt: await asker('spelt', '"*"', { url: `http://2130706433:${server.port}/` }),
+      mapped: await asker('mapped', '"*"', { url: `http://[::ffff:7f00:1]:${server.port}/` }),
+      led: await asker('led', '"*"', { url: `${base}/away` }),
+      twice: await asker('twice', '"*"', { url: `${base}/twice` }),
+      leadname: await asker('leadname', '"*"', { url: `${base}/name` }),
+      other: await asker('other', '"*"', { url: base }),
+    },
+  });
+  const { say } = await openSession(client, supervisor.workspace, { mode: 'yolo' });
+  await say('go');
+  for (const name of ['named', 'streaming', 'spelt', 'mapped', 'led', 'twice', 'leadname']) {
+    const { message } = await waitForLog(client, name, /"|_/);
+    t.match(message, /policy_denied.*policy\.deny_hosts/, name);
+  }
+  await t.resolves(waitForLog(client, 'other', /"status":200/));
+  t.equal(blocked, 0, 'nothing was sent there');
+  t.same(await auditOf(client, 'named'), ['http_request GET https://blocked.example/ denied']);
+  t.same(await auditOf(client, 'leadname'), [
+    `http_request GET ${base}/name accepted`,
+    'http_request GET http://api.blocked.example:81/?… denied',
+    `http_request GET ${base}/name failed`,
+  ]);
+});
+
 test('a redirect to another place, where a person would be asked, is handed back to the capsule', async (t) => {
   let elsewhere = 0;
   const server = await serve(t, (request, response) => {

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { test } from 'tap';
+import { findBlock, hostCovered, normalBlock } from '../../supervisor/host-names.js';
 import { judgeAddress, normalAddress } from '../../supervisor/http/address.js';
 import { LocalGrants, normalGrant } from '../../supervisor/http/local-grants.js';
 import { redirectOf } from '../../supervisor/http/redirect.js';
 import { previewOf, resourceOf } from '../../supervisor/http/request.js';
-import { hostCovered, parseTarget, staysAt } from '../../supervisor/http/target.js';
+import { parseTarget, staysAt } from '../../supervisor/http/target.js';
 import { ask, codeOf } from './kit.js';
 
 test('addresses, by kind', (t) => {
@@ -104,6 +105,40 @@ test('what covers a host, is a domain above it by whole labels: a naive oracle a
       return hostCovered([entry], host) === oracle;
     }),
   );
+  t.end();
+});
+
+test('blocks, hold for every spelling of a host, and a whole domain', (t) => {
+  const found = (entry: string, host: string) =>
+    findBlock([normalBlock(entry) ?? 'none'], parseTarget(`http://${host}/`).hostname);
+  for (const [entry, host] of [
+    ['*', 'anything.example'],
+    ['*', '127.0.0.1'],
+    ['example.com', 'example.com'],
+    ['example.com', 'EXAMPLE.com.'],
+    ['Example.COM.', 'api.example.com'],
+    ['*.example.com', 'a.api.example.com.'],
+    ['bücher.example', 'www.xn--bcher-kva.example'],
+    ['*.xn--bcher-kva.example', 'www.BÜCHER.example'],
+    ['example.com', 'ｅxample。com'],
+    ['127.0.0.1', '2130706433'],
+    ['0177.0.0.1', '127.1'],
+    ['127.0.0.1', '[::ffff:7f00:1]'],
+    ['[::ffff:127.0.0.1]', '127.0.0.1'],
+    ['[2001:db8:0::1]', '[2001:DB8:0:0::1]'],
+  ] as const) {
+    t.ok(found(entry, host), `${entry} blocks ${host}`);
+  }
+  for (const [entry, host] of [
+    ['example.com', 'notexample.com'],
+    ['example.com', 'example.com.evil.example'],
+    ['*.example.com', 'example.com'],
+    ['*.example.com', 'notexample.com'],
+    ['127.0.0.1', '127.0.0.2'],
+    ['[::1]', '127.0.0.1'],
+  ] as const) {
+    t.equal(found(entry, host), null, `${entry} does not block ${host}`);
+  }
   t.end();
 });
 

@@ -2,11 +2,12 @@ import { isIP, isIPv4 } from 'node:net';
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import type { FaultCode } from '../../../abi/errno.js';
+import { bareHost, hostCovered } from '../../../supervisor/host-names.js';
 import { judgeAddress } from '../../../supervisor/http/address.js';
 import { isAllowed } from '../../../supervisor/http/connect.js';
 import { normalGrant } from '../../../supervisor/http/local-grants.js';
 import { decodeHttpRequest } from '../../../supervisor/http/request.js';
-import { bareHost, hostCovered, parseTarget } from '../../../supervisor/http/target.js';
+import { parseTarget } from '../../../supervisor/http/target.js';
 import { answerOf, type FuzzTarget, property } from '../target.js';
 
 const RUNS = 2000;
