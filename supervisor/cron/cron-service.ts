@@ -2,6 +2,7 @@ import { type CronSchedule, parseSchedule } from '../../abi/cron-schedule.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { CronRow } from '../../abi/manifest.js';
+import { KeyedLock } from '../keyed-lock.js';
 import type { Scheduler } from './scheduler.js';
 import type { TimerRecord } from './timer-record.js';
 
@@ -21,6 +22,7 @@ export class CronService {
   readonly #now: () => number;
   /** When each capsule changed its timers within the last minute: reading a schedule may cost milliseconds. */
   readonly #changes = new Map<string, number[]>();
+  readonly #changing = new KeyedLock();
 
   constructor(scheduler: Scheduler, now: () => number) {
     this.#scheduler = scheduler;
@@ -32,6 +34,11 @@ export class CronService {
     const { principal, capsule, name } = request;
     this.#countChange(principal, capsule);
     checkName(name);
+    await this.#alone(principal, capsule, () => this.#schedule(request));
+  }
+
+  async #schedule(request: TimerRequest): Promise<void> {
+    const { principal, capsule, name } = request;
     const known = this.#scheduler.find(principal, capsule, name);
     if (known?.source === 'manifest') throw declared('already_exists', name);
     if (known === null) this.#requireRoom(principal, capsule);
@@ -46,12 +53,18 @@ export class CronService {
   async cancel(principal: string, capsule: string, name: string): Promise<void> {
     this.#countChange(principal, capsule);
     checkName(name);
-    if (this.#scheduler.find(principal, capsule, name)?.source === 'manifest') throw declared('not_supported', name);
-    await this.#scheduler.remove(principal, capsule, name);
+    await this.#alone(principal, capsule, async () => {
+      if (this.#scheduler.find(principal, capsule, name)?.source === 'manifest') throw declared('not_supported', name);
+      await this.#scheduler.remove(principal, capsule, name);
+    });
   }
 
   /** Brings the timers of a manifest in line with its `[[cron]]` sections; an unchanged one keeps its place in time. */
-  async follow(principal: string, capsule: string, rows: readonly CronRow[]): Promise<void> {
+  follow(principal: string, capsule: string, rows: readonly CronRow[]): Promise<void> {
+    return this.#alone(principal, capsule, () => this.#follow(principal, capsule, rows));
+  }
+
+  async #follow(principal: string, capsule: string, rows: readonly CronRow[]): Promise<void> {
     for (const record of this.#scheduler.list(principal, capsule)) {
       if (record.source === 'manifest' && !rows.some((row) => isSame(record, row)))
         await this.#scheduler.remove(principal, capsule, record.name);
@@ -84,8 +97,14 @@ export class CronService {
     }
   }
 
+  /** Also what is under way when this is called. */
   removeAll(principal: string, capsule: string): Promise<void> {
-    return this.#scheduler.removeAll(principal, capsule);
+    return this.#alone(principal, capsule, () => this.#scheduler.removeAll(principal, capsule));
+  }
+
+  /** One change of a capsule's timers after the other: one that is half done would outlive a removal that looks too early. */
+  #alone<T>(principal: string, capsule: string, work: () => Promise<T>): Promise<T> {
+    return this.#changing.run(`${principal}\0${capsule}`, work);
   }
 
   #fresh(missed: TimerRecord['missed'], source: TimerRecord['source'], action: string, nextAt: number) {

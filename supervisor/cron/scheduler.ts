@@ -109,8 +109,14 @@ export class Scheduler {
   async remove(principal: string, capsule: string, name: string): Promise<boolean> {
     const key = timerKey({ principal, capsule, name });
     const known = this.#timers.get(key);
-    await this.#parts.write(() => this.#parts.records.remove(key));
-    if (this.#timers.get(key) === known) this.#timers.delete(key);
+    // Unknown from now on: what its run still wants to save must not bring the record back.
+    this.#timers.delete(key);
+    try {
+      await this.#parts.write(() => this.#parts.records.remove(key));
+    } catch (error) {
+      if (known !== undefined && !this.#timers.has(key)) this.#timers.set(key, known);
+      throw error;
+    }
     this.#arm();
     return known !== undefined;
   }

@@ -285,3 +285,72 @@ test('timers of another capsule or principal, under the same name, are others', 
   await b.cron.cancel('other', 'c', 'x');
   t.equal(b.scheduler.list('default', 'c').length, 1);
 });
+
+test('timers that are being made when their capsule is removed, are gone: in memory and on disk', async (t) => {
+  const b = bench(t);
+  const rows = ['m', 'n', 'o'].map(
+    (name) => ({ name, schedule: '0 3 * * *', timezone: 'UTC', action: 'go', missed: 'once' }) as const,
+  );
+  const following = b.cron.follow('default', 'c', rows);
+  const scheduling = b.set('own', '@daily');
+  await b.cron.removeAll('default', 'c');
+  await Promise.all([following, scheduling]);
+  t.same(b.scheduler.list('default', 'c'), []);
+  await b.close();
+  b.open();
+  t.same(b.scheduler.list('default', 'c'), []);
+});
+
+test('a timer that is removed while its run saves its end, in one commit with it, is gone on disk, too', async (t) => {
+  const disk = new Map<string, unknown>();
+  const jobs: (() => void)[] = [];
+  let called: () => void = () => undefined;
+  const isCalled = new Promise<void>((resolve) => {
+    called = resolve;
+  });
+  let end: (outcome: FiringOutcome) => void = () => undefined;
+  let ring: () => void = () => undefined;
+  let now = START;
+  const scheduler = new Scheduler({
+    records: { put: (key, record) => disk.set(key, record), remove: (key) => disk.delete(key), all: () => disk },
+    write: (work) => new Promise((resolve) => jobs.push(() => resolve(work()))),
+    clock: {
+      now: () => now,
+      wake: (_afterMs, call) => {
+        ring = call;
+        return () => undefined;
+      },
+    },
+    call: () => {
+      called();
+      return new Promise((resolve) => {
+        end = resolve;
+      });
+    },
+    record: async () => undefined,
+    onFault: (fault) => t.fail(fault.message),
+  });
+  /** Does the next writes in one commit, once there are so many. */
+  const commit = async (count: number) => {
+    while (jobs.length < count) await new Promise((resolve) => setImmediate(resolve));
+    for (const job of jobs.splice(0)) job();
+  };
+  const cron = new CronService(scheduler, () => now);
+  const request = { principal: 'default', capsule: 'c', name: 'x', schedule: '@daily', payload: Buffer.from('') };
+  const scheduled = cron.schedule(request);
+  await commit(1);
+  await scheduled;
+  scheduler.start();
+  now += 24 * HOUR;
+  ring();
+  await commit(1);
+  await isCalled;
+  const removing = cron.removeAll('default', 'c');
+  while (jobs.length < 1) await new Promise((resolve) => setImmediate(resolve));
+  end('done');
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+  await commit(1);
+  await removing;
+  await scheduler.stop();
+  t.same([...disk], []);
+});

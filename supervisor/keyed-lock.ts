@@ -1,8 +1,8 @@
-/** Runs actions that share a key, an object, one after the other, across all mounts of this process. */
+/** Runs actions that share a key, an object or a text, one after the other. */
 export class KeyedLock {
-  readonly #tails = new Map<object, Promise<void>>();
+  readonly #tails = new Map<object | string, Promise<void>>();
 
-  async run<T>(key: object, action: () => Promise<T>): Promise<T> {
+  async run<T>(key: object | string, action: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key) ?? Promise.resolve();
     let open: () => void = () => undefined;
     const tail = new Promise<void>((resolve) => {
