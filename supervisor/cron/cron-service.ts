@@ -2,7 +2,7 @@ import { type CronSchedule, parseSchedule } from '../../abi/cron-schedule.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { CronRow } from '../../abi/manifest.js';
-import { KeyedLock } from '../vfs/keyed-lock.js';
+import { KeyedLock } from '../keyed-lock.js';
 import type { Scheduler } from './scheduler.js';
 import type { TimerRecord } from './timer-record.js';
 

@@ -1,8 +1,8 @@
+import { KeyedLock } from '../keyed-lock.js';
 import { writeAll } from './content.js';
 import { EntryError, errnoOf } from './errno-fault.js';
 import type { HandleScope } from './handle-scope.js';
 import type { HeldEntry } from './held-dir.js';
-import { KeyedLock } from './keyed-lock.js';
 import type { PathGuard } from './layer-walk.js';
 import { LayeredMount, NEW_DIR_MODE_MASK, NEW_FILE_MODE_MASK, permissionsOf } from './layered-mount.js';
 import { type ByteQuota, ENTRY_BYTES } from './quota.js';
