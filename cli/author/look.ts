@@ -1,6 +1,7 @@
 import { LIMITS } from '../../abi/limits.js';
 import { bundleCapsule } from '../build/bundle.js';
 import type { CapsuleSource } from '../build/capsule-source.js';
+import { isBelow } from '../build/confine.js';
 import { makeSegment } from '../build/data-segment.js';
 import { linkCapsule, planCalls } from '../build/link.js';
 import { checkLoading } from '../build/load-check.js';
@@ -42,7 +43,7 @@ export async function lookAtScript(project: Project, source: CapsuleSource, with
       })
     : checkLoading(linked, bundle.sourceMap);
   const sources = bundle.inputs.filter(
-    (file) => file.startsWith(`${source.dir}/`) && !file.includes('/node_modules/') && !file.startsWith(`${sdkDir}/`),
+    (file) => isBelow([source.dir], file) && !file.includes('/node_modules/') && !isBelow([sdkDir], file),
   );
   return { actions, sources, sourceMap: bundle.sourceMap, linked, image, exports, printed };
 }

@@ -6,6 +6,7 @@ import { SYSCALLS } from '../../abi/table.js';
 import { findPackageRoot } from '../package-root.js';
 import { asSdkDir, type BuiltModule, buildSource } from './build-source.js';
 import { type CapsuleSource, readCapsuleSource } from './capsule-source.js';
+import { isBelow } from './confine.js';
 import { readToolVersions } from './tool-versions.js';
 
 const SKIPPED = new Set(['node_modules', '.git']);
@@ -148,8 +149,7 @@ async function hashDirectory(directory: string): Promise<string> {
 async function hashOthers(inputs: readonly string[], inside: readonly string[]): Promise<Record<string, string>> {
   const others: Record<string, string> = {};
   for (const file of inputs) {
-    const covered = inside.some((directory) => !relative(directory, file).startsWith('..'));
-    if (covered && !file.includes(`${sep}node_modules${sep}`)) continue;
+    if (isBelow(inside, file) && !file.includes(`${sep}node_modules${sep}`)) continue;
     const hash = await hashFile(file);
     if (hash !== null) others[file] = hash;
   }

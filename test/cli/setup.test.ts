@@ -45,7 +45,8 @@ async function makeTree(t: Test): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'astrid-setup-'));
   t.teardown(() => rm(root, { recursive: true, force: true }));
   for (const [path, text] of Object.entries(FILES)) await write(root, path, text);
-  for (const name of ['astrid', 'setup.mjs']) await copyFile(join(PACKAGE_ROOT, 'cli', name), join(root, 'cli', name));
+  for (const name of ['astrid', 'setup.mjs', 'bundles.mjs'])
+    await copyFile(join(PACKAGE_ROOT, 'cli', name), join(root, 'cli', name));
   await chmod(join(root, 'cli/astrid'), 0o755);
   await symlink(join(PACKAGE_ROOT, 'node_modules'), join(root, 'node_modules'));
   return root;
@@ -58,7 +59,7 @@ interface Launch {
 }
 
 async function launch(root: string, ...argv: string[]): Promise<Launch> {
-  // The test runner's loader, handed down in NODE_OPTIONS, cannot take a module without an extension.
+  // The test library's loader, handed down in NODE_OPTIONS, cannot take a module without an extension.
   const args = ['-u', 'NODE_OPTIONS', join(root, 'cli/astrid'), ...argv];
   const child = spawn('env', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { Fault } from '../../../abi/errno.js';
 import { parseManifest } from '../../../supervisor/capsule/manifest-loader.js';
+import { BOTH_STYLES } from '../../capsule/manifest-texts.js';
 import { PACKAGE_ROOT } from '../../kit/package-root.js';
 import { applyEdits, editsOf, type FuzzTarget, property } from '../target.js';
 
@@ -10,49 +11,10 @@ const CAPSULES = ['fs', 'provider-offline', 'react', 'router', 'session'].map((n
 const TEMPLATES = ['as', 'interceptor', 'orchestrator', 'provider', 'tool', 'uplink'].map(
   (name) => `cli/author/templates/${name}`,
 );
-/** Every section and form that the reader knows, in one file. */
-const EVERYTHING = `[package]
-name = "demo"
-version = "1.0.0"
-abi = 3
-[[component]]
-id = "main"
-entrypoint = "demo.wasm"
-capabilities = { fs_read = ["cwd://"], net = ["api.example.org"] }
-[imports]
-"astrid:llm" = "1.0"
-"astrid:spark" = { version = "^1.2", optional = true }
-[imports.other]
-session = "~1.4"
-[exports.astrid]
-tool = "1.0.0"
-[capabilities]
-ipc_publish = ["a.v1.*"]
-identity = ["resolve"]
-[publish]
-"a.v1.*" = { wit = "opaque" }
-[subscribe]
-"d.v1.z" = { wit = "opaque", handler = "on_z", priority = 5, fail = "closed" }
-[[interceptor]]
-event = "d.v1.z"
-action = "on_z"
-[env]
-key = { type = "secret", request = "Key?" }
-model = { type = "string", default = "m-1", enum_values = ["m-1", "m-2"] }
-[[command]]
-name = "go"
-[[uplink]]
-name = "chat"
-platform = "irc"
-profile = "chat"
-[limits]
-memory_pages = 256
-wall_ms = 1000
-`;
 const REAL = [...CAPSULES, ...TEMPLATES].map((folder) =>
   readFileSync(join(PACKAGE_ROOT, folder, 'Capsule.toml'), 'utf8'),
 );
-const corpus = fc.constantFrom(EVERYTHING, ...REAL);
+const corpus = fc.constantFrom(BOTH_STYLES, ...REAL);
 
 const odd = fc.constantFrom(
   ...[

@@ -59,7 +59,7 @@ const targetText = fc.oneof(
       '../outside',
       '../outside/secret',
       '../../outside/secret',
-      '../root/a',
+      '../lower/a',
       '.',
       '../../../../../../etc/passwd',
     ),
@@ -96,7 +96,7 @@ type Scene = typeof scene extends fc.Arbitrary<infer T> ? T : never;
 
 /** A directory with entries, some of them links that lead out of it, beside one that nothing may touch. */
 function build(dir: string, { entries }: Scene): { root: string; outside: string } {
-  const [root, outside] = [join(dir, 'root'), join(dir, 'outside')];
+  const [root, outside] = [join(dir, 'lower'), join(dir, 'outside')];
   for (const path of [root, outside, join(outside, 'a'), join(dir, 'work'), join(dir, 'upper'), join(dir, 'meta')])
     mkdirSync(path);
   writeFileSync(join(outside, 'secret'), SECRET);
