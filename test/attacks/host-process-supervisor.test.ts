@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import type { DiffRow } from '../../abi/control.js';
-import { findProcess, until } from '../host-process/kit.js';
+import { findProcess, uniqueSleep, until } from '../host-process/kit.js';
 import { HEARS_PROMPTS, makeGuest, SAYS_HEARD } from '../kit/guests.js';
 import { openSession, waitForLog } from '../kit/log-watch.js';
 import { type InstalledGuest, startSupervisor } from '../kit/real-supervisor.js';
@@ -70,7 +70,7 @@ test('a command that the manifest does not name is refused, whatever the mode', 
 test('a command dies with a supervisor that is killed, and what it wrote is there after the next start', {
   skip,
 }, async (t) => {
-  const word = `8883.${process.pid}`;
+  const word = uniqueSleep();
   const script = `echo kept > written; (setsid nohup sleep ${word} &); trap "" TERM; sleep ${word}; sleep ${word}`;
   const guest = await spawner('astrid_spawn_background_host', 'sh', ['-c', script]);
   const supervisor = await startSupervisor({ builtins: { spawner: guest }, config: CONFIG });

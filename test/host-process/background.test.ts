@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { LIMITS } from '../../abi/limits.js';
 import { jailMissing } from '../kit/worker-bench.js';
-import { callerOf, changesOf, findProcess, makeBench, request, until } from './kit.js';
+import { callerOf, changesOf, findProcess, makeBench, request, uniqueSleep, until } from './kit.js';
 
 const skip = await jailMissing();
 
@@ -39,7 +39,7 @@ test('commands that ended and were reported make room for new ones', { skip }, a
 test('a cancelled tool call interrupts its command and those of no call, and no others', { skip }, async (t) => {
   const bench = await makeBench(t);
 
-  const [mineWord = '', noneWord = '', otherWord = ''] = [1, 2, 3].map((index) => `8881.${process.pid}${index}`);
+  const [mineWord = '', noneWord = '', otherWord = ''] = Array.from({ length: 3 }, uniqueSleep);
   const run = (word: string, more: object) => bench.processes.run(request('sleep', word), callerOf(more));
   const mine = run(mineWord, { toolCallId: 'c1' });
   const none = run(noneWord, { toolCallId: null });
@@ -59,7 +59,7 @@ test('a cancelled tool call interrupts its command and those of no call, and no 
 
 test('a command that ignores the interruption is killed after the grace', { skip }, async (t) => {
   const bench = await makeBench(t);
-  const word = `8882.${process.pid}`;
+  const word = uniqueSleep();
   const running = bench.processes.run(request('sh', '-c', `trap "" INT; sleep ${word}; sleep ${word}`), callerOf());
   await until('it runs', () => findProcess(`sleep\0${word}`).length > 0);
   bench.processes.cancelCalls({ call_ids: ['any'] }, 's-1');

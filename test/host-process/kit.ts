@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,8 +112,12 @@ export async function changesOf({ files }: Bench): Promise<Record<string, string
 export const commitAll = ({ files }: Bench) => files.commit(SESSION, undefined);
 export const rollback = ({ files }: Bench, paths?: string[]) => files.rollback(SESSION, paths);
 
-/** Whether a process with this word in its command line is alive on the machine. */
+/** A time for `sleep`, hours long, that no other process of the machine has in its command line. */
+export const uniqueSleep = () => `${randomInt(10_000, 99_999)}.${process.pid}${randomInt(1_000_000_000)}`;
+
+/** The processes of the machine with this word in their command line; a word that others use too would find theirs. */
 export function findProcess(word: string): number[] {
+  if (!/\d{5}\.\d/.test(word)) throw new Error(`"${word}" is no word of uniqueSleep`);
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && commandLineOf(pid).includes(word));
