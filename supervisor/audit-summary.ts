@@ -20,6 +20,8 @@ const ACTORS_MAX = 256;
 interface Bucket {
   readonly resource: string;
   readonly action: string;
+  readonly outcome: AuditEvent['outcome'];
+  readonly verdict: AuditEvent['authorization']['verdict'];
   singles: number;
   count: number;
   digests: Hash | null;
@@ -35,6 +37,8 @@ interface Actor {
   readonly principal: string;
   readonly capsule: string | null;
   readonly buckets: Map<string, Bucket>;
+  /** The bucket of the last event, if it is that event's own: the next one is mostly of its kind, and needs no key made. */
+  last: Bucket | null;
   singles: number;
 }
 
@@ -48,6 +52,8 @@ interface Actor {
 export class AuditSummary {
   readonly #options: AuditSummaryOptions;
   readonly #actors = new Map<string, Actor>();
+  /** As an actor's `last`. */
+  #last: Actor | null = null;
   #window = Number.NEGATIVE_INFINITY;
   /** Summaries that `emit` did not take. While there are any, nothing else is taken, so they stay few. */
   #backlog: AuditEvent[] = [];
@@ -113,6 +119,7 @@ export class AuditSummary {
   #endWindow(): void {
     for (const actor of this.#actors.values()) this.#summarise(actor);
     this.#actors.clear();
+    this.#last = null;
   }
 
   #summarise(actor: Actor): void {
@@ -141,15 +148,25 @@ export class AuditSummary {
 
   #actorOf(event: AuditEvent): Actor {
     const { session, principal, capsule } = event;
+    const last = this.#last;
+    if (last?.session === session && last.principal === principal && last.capsule === capsule) return last;
     const own = JSON.stringify([session, principal, capsule]);
     const known = this.#actors.get(own);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#last = known;
+      return known;
+    }
     const key = this.#actors.size < ACTORS_MAX ? own : SHARED;
     const shared = this.#actors.get(key);
     if (shared !== undefined) return shared;
     const identity =
       key === SHARED ? { session: null, principal: 'system', capsule: null } : { session, principal, capsule };
-    const actor: Actor = { ...identity, buckets: new Map(), singles: key === SHARED ? SINGLES_PER_ACTOR_MAX : 0 };
+    const actor: Actor = {
+      ...identity,
+      buckets: new Map(),
+      last: null,
+      singles: key === SHARED ? SINGLES_PER_ACTOR_MAX : 0,
+    };
     this.#actors.set(key, actor);
     return actor;
   }
@@ -163,16 +180,32 @@ function bucketOf(actor: Actor, event: AuditEvent): Bucket {
   const { action, outcome } = event;
   const { verdict } = event.authorization;
   const resource = groupResource(event.resource);
+  const { last } = actor;
+  if (last?.action === action && last.resource === resource && last.outcome === outcome && last.verdict === verdict)
+    return last;
   const own = JSON.stringify([action, resource, outcome, verdict]);
   const known = actor.buckets.get(own);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    actor.last = known;
+    return known;
+  }
   const full = actor.buckets.size >= KEYS_PER_ACTOR_MAX;
   // One too many: outcome and verdict are still told apart, of which there are few.
   const key = full ? JSON.stringify([ANY, ANY, outcome, verdict]) : own;
   const shared = actor.buckets.get(key);
   if (shared !== undefined) return shared;
   const names = full ? { action: ANY, resource: ANY } : { action, resource };
-  const bucket: Bucket = { ...names, singles: 0, count: 0, digests: null, first: null, lastTime: 0, ref: null };
+  const bucket: Bucket = {
+    ...names,
+    outcome,
+    verdict,
+    singles: 0,
+    count: 0,
+    digests: null,
+    first: null,
+    lastTime: 0,
+    ref: null,
+  };
   if (full) bucket.singles = SINGLES_PER_KEY_MAX;
   actor.buckets.set(key, bucket);
   return bucket;

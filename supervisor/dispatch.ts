@@ -4,6 +4,7 @@ import { asFault, Fault } from '../abi/errno.js';
 import type { CapsuleManifest } from '../abi/manifest.js';
 import type { SyscallRow } from '../abi/syscalls/row.js';
 import type { Action, Decision } from './gate/types.js';
+import { OpenCallContext } from './open-call-context.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { CallContext, SyscallHandler } from './syscalls/handler.js';
 
@@ -43,9 +44,9 @@ interface OpenCall {
   readonly action: CallAction;
 }
 
-const PHASES: Readonly<Record<string, CallContext['phase']>> = { astrid_install: 'install', astrid_upgrade: 'upgrade' };
 const RESOURCE_CHARS_MAX = 1024;
-const SMALL_ARGUMENT_BYTES = 4096;
+/** Room for what is hashed at once: names of calls are ASCII. */
+const small = Buffer.allocUnsafeSlow(4096);
 
 /**
  * The one path of a host call: decode, decide, write down, act, answer. A call that nobody must wait for stays on one turn
@@ -82,10 +83,10 @@ export class Dispatcher {
       if (again?.verdict === 'deny') throw again.fault ?? new Fault('policy_denied', 'denied');
     };
     const follow = (real: string, covered: boolean) => this.#follow(call, action.at(real, covered));
-    const context = makeContext(process, { recheck, follow });
+    const context = new OpenCallContext(process, recheck, follow);
     const request = handler.decode(args);
     const resource = handler.resource(request);
-    const action = new CallAction(row, handler, request, context, args, resource);
+    const action: CallAction = new CallAction(row, handler, request, context, args, resource);
     const call: OpenCall = { row, handler, request, context, resource, action };
     const decision = this.#parts.gate.decideSync(action);
     return decision === null ? this.#decideThenRun(call) : this.#afterDecision(call, decision);
@@ -175,33 +176,6 @@ export class Dispatcher {
     this.#parts.onInternal(fault);
     return new Fault('internal', 'the kernel could not serve this call');
   }
-}
-
-function makeContext(process: CapsuleProcess, asking: Pick<CallContext, 'recheck' | 'follow'>): CallContext {
-  const running = process.running;
-  if (running === null) throw new Fault('internal', 'a host call outside an invocation');
-  const { invocation, cancel, wall } = running;
-  return {
-    capsule: process.name,
-    endpoint: process.endpoint,
-    manifest: process.spec.manifest,
-    sourceId: process.sourceId,
-    phase: PHASES[invocation.exportName] ?? 'normal',
-    actor: invocation.actor,
-    cancel: cancel.signal,
-    get toolCallId() {
-      return toolCallIdOf(invocation.message?.payload);
-    },
-    ...asking,
-    setWaiting: (what) => process.setWaiting(running, what),
-    pauseClock: () => wall?.pause(),
-    resumeClock: () => (running === process.running ? wall?.resume() : undefined),
-  };
-}
-
-function toolCallIdOf(payload: unknown): string | null {
-  const id: unknown = typeof payload === 'object' && payload !== null ? Reflect.get(payload, 'call_id') : undefined;
-  return typeof id === 'string' ? id : null;
 }
 
 function makeEvent(
@@ -303,8 +277,10 @@ function hashArguments(name: string, args: readonly Buffer[]): string {
   const head = `${name} ${args.map((arg) => arg.length).join(' ')}\n`;
   const [only] = args;
   // Most calls have one small argument: one call into native code instead of four.
-  if (args.length === 1 && only !== undefined && only.length <= SMALL_ARGUMENT_BYTES)
-    return hash('sha256', Buffer.concat([Buffer.from(head), only]));
+  if (args.length === 1 && only !== undefined && head.length + only.length <= small.length) {
+    const at = small.write(head, 'latin1');
+    return hash('sha256', small.subarray(0, at + only.copy(small, at)));
+  }
   const streaming = createHash('sha256').update(head);
   for (const arg of args) streaming.update(arg);
   return streaming.digest('hex');

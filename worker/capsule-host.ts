@@ -49,8 +49,8 @@ export class CapsuleHost {
   static async load(request: LoadRequest, client: SyscallClient): Promise<CapsuleHost> {
     const clamped = clampMemory(request.wasm, request.memoryPages);
     const module = compile(clamped);
-    const state: { instance: WebAssembly.Instance | null } = { instance: null };
-    const memory = () => guestMemory(state.instance);
+    let guestMemory: WebAssembly.Memory | undefined;
+    const memory = () => guestMemory;
     const outcome: GuestOutcome = { output: EMPTY, error: null };
     const context: InvocationContext = { callerJson: null };
     const blocks = new GuestBlocks(request.blockBytesMax, () => memory()?.buffer.byteLength ?? 0);
@@ -75,10 +75,11 @@ export class CapsuleHost {
         { wasm: [{ module }] },
         { functions: unbind(functions), logger: sdkLogger(log) },
       );
-      state.instance = await plugin.getInstance();
+      const instance = await plugin.getInstance();
+      guestMemory = memoryOf(instance);
       // The SDK leaves a reactor's initialiser to its caller when WASI is not its own.
-      callIfPresent(state.instance, '_initialize');
-      return new CapsuleHost(module, state.instance, blocks, outcome, context);
+      callIfPresent(instance, '_initialize');
+      return new CapsuleHost(module, instance, blocks, outcome, context);
     } catch (error) {
       throw faultOfTrap(error);
     }
@@ -119,10 +120,8 @@ function compile(bytes: Uint8Array): WebAssembly.Module {
   }
 }
 
-function guestMemory(instance: WebAssembly.Instance | null): WebAssembly.Memory | undefined {
-  const exported =
-    instance === null ? undefined : Object.values(instance.exports).find((item) => item instanceof WebAssembly.Memory);
-  return exported instanceof WebAssembly.Memory ? exported : undefined;
+function memoryOf(instance: WebAssembly.Instance): WebAssembly.Memory | undefined {
+  return Object.values(instance.exports).find((item) => item instanceof WebAssembly.Memory);
 }
 
 function callIfPresent(instance: WebAssembly.Instance, name: string): void {

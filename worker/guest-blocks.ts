@@ -88,7 +88,7 @@ export class GuestBlocks {
     }
     this.#serial = (this.#serial + 1) % SERIALS;
     const offset = this.#serial * ADDRESSES + place.address;
-    this.#live.set(offset, { ...place, length: bytes });
+    this.#live.set(offset, { address: place.address, capacity: place.capacity, length: bytes });
     return offset;
   }
 

@@ -27,11 +27,14 @@ interface WasiParts {
  * lines, arguments and environment are empty, `proc_exit` ends the call. Everything else answers that it does not exist.
  */
 export function makeWasiShim(names: readonly string[], parts: WasiParts): Record<string, WasiFunction> {
+  let last: DataView | null = null;
   const view = () => {
     const memory = parts.memory();
     if (memory === undefined)
       throw new GuestTrap(new Fault('bad_module', 'WASI needs a module that exports its memory'));
-    return new DataView(memory.buffer);
+    // Memory that has grown is another buffer.
+    if (last?.buffer !== memory.buffer) last = new DataView(memory.buffer);
+    return last;
   };
   const served: Record<string, WasiFunction> = {
     ...makeClocks(view, parts.now),

@@ -71,14 +71,15 @@ export function unpackLongValue(stored: Buffer): { full: Buffer; value: Buffer }
   return { full: stored.subarray(2, end), value: stored.subarray(end) };
 }
 
+const expected = `expected at most ${LIMITS.keyBytesMax} bytes of UTF-8 without NUL`;
+
 function encodeText(field: string, text: string): Buffer {
-  const expected = `expected at most ${LIMITS.keyBytesMax} bytes of UTF-8 without NUL`;
   if (text.includes('\0')) throw new Fault('invalid_argument', `the ${field} holds a NUL, ${expected}`, { field });
-  // Encoding would turn each lone surrogate into the same replacement character: two keys would become one.
-  if (LONE_SURROGATE.test(text)) {
+  const bytes = Buffer.from(text);
+  // Encoding would turn each lone surrogate into the same replacement character: two keys would become one. ASCII has none.
+  if (bytes.length !== text.length && LONE_SURROGATE.test(text)) {
     throw new Fault('invalid_argument', `the ${field} is not well-formed Unicode, ${expected}`, { field });
   }
-  const bytes = Buffer.from(text);
   if (bytes.length > LIMITS.keyBytesMax) {
     throw new Fault('too_large', `the ${field} has ${bytes.length} bytes, ${expected}`, { field });
   }

@@ -23,7 +23,12 @@ export class BytesTable {
   /** A copy of the value: lmdb reuses its own read buffer at the next read, so handing that out would alias values. */
   get(key: Buffer): Buffer | null {
     this.#queue.checkOpen();
-    return this.#database.getBinary(key) ?? null;
+    const view = this.#database.getBinaryFast(key);
+    if (view === undefined) return null;
+    // The library's `getBinary` copies by the slow `slice` of typed arrays. The view is of its read buffer, whose `length` lies.
+    const copy = Buffer.allocUnsafe(view.length);
+    copy.set(view.subarray(0, view.length));
+    return copy;
   }
 
   /** Bytes of the value, without copying it out; null when the key is absent. */

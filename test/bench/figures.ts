@@ -6,6 +6,8 @@ export interface Figure {
   readonly p99: number | null;
   /** What it is held against, and how. */
   readonly note: string;
+  /** Medians of the turns, of what is measured in turns with its rivals. */
+  readonly turns?: readonly number[];
 }
 
 export function percentile(sorted: readonly number[], share: number): number {
@@ -15,6 +17,20 @@ export function percentile(sorted: readonly number[], share: number): number {
 export function figureOf(name: string, unit: string, samples: readonly number[], note = ''): Figure {
   const sorted = samples.toSorted((a, b) => a - b);
   return { name, unit, median: percentile(sorted, 0.5), p99: percentile(sorted, 0.99), note };
+}
+
+/** @param turns the samples of each turn */
+export function figureOfTurns(name: string, turns: readonly (readonly number[])[], note = ''): Figure {
+  const medians = turns.map((samples) => figureOf(name, 'µs', samples).median);
+  return { ...figureOf(name, 'µs', turns.flat(), note), turns: medians };
+}
+
+/** How many times `rival` takes what the other takes: median and extremes of the turns, each measured within a second. */
+export function ratioOf(of: Figure, rival: Figure): string {
+  const ratios = (of.turns ?? []).map((median, turn) => median / (rival.turns?.[turn] ?? Number.NaN));
+  const sorted = ratios.toSorted((a, b) => a - b);
+  const [median, least, most] = [0.5, 0, 1].map((share) => percentile(sorted, share).toFixed(2));
+  return `${median} (turns: ${least} to ${most})`;
 }
 
 export function single(name: string, unit: string, value: number, note = ''): Figure {

@@ -3,7 +3,7 @@ import { jailMissing } from '../kit/worker-bench.js';
 import { measureAuthor } from './author.js';
 import { measureEachCall } from './each-call.js';
 import { type Figure, formatTable } from './figures.js';
-import { measureHostCalls, measurePingPong, measureProcessSend, measureRunInWorker } from './host-calls.js';
+import { describeRatios, measureHostCalls } from './host-calls.js';
 import { measureHttp } from './http.js';
 import { measureAudit, measureBoot, measureRouter, measureStart } from './kernel.js';
 import { measureSpawn } from './spawn.js';
@@ -11,13 +11,7 @@ import { measureSpawn } from './spawn.js';
 type Group = () => Promise<Figure[]>;
 
 const GROUPS: Readonly<Record<string, Group>> = {
-  calls: async () => [
-    measurePingPong(),
-    await measureProcessSend(),
-    await measureRunInWorker(),
-    ...(await measureHostCalls('process')),
-    ...((await jailMissing()) ? [] : await measureHostCalls('jail')),
-  ],
+  calls: measureHostCalls,
   each: measureEachCall,
   router: async () => [measureRouter()],
   start: async () => [await measureStart('process'), ...((await jailMissing()) ? [] : [await measureStart('jail')])],
@@ -27,20 +21,6 @@ const GROUPS: Readonly<Record<string, Group>> = {
   spawn: async () => ((await jailMissing()) ? [] : measureSpawn()),
   author: measureAuthor,
 };
-
-/** The ratios that the aims are about, from the same run. */
-function describeRatios(figures: readonly Figure[]): string[] {
-  const of = (name: string) => figures.find((figure) => figure.name.startsWith(name))?.median;
-  const floor = of('round trip, C');
-  const send = of('round trip, child_process');
-  return ['process', 'jail'].flatMap((tier) => {
-    const call = of(`kv_get 256 B, tier ${tier}`);
-    if (call === undefined || floor === undefined || send === undefined) return [];
-    return [
-      `kv_get in tier ${tier}: ${(call / floor).toFixed(2)} × the C round trip (aim ≤ 4), ${(call / send).toFixed(2)} × process.send (aim < 1)`,
-    ];
-  });
-}
 
 export async function runBench(wanted: readonly string[]): Promise<void> {
   const figures: Figure[] = [];
