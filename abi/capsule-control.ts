@@ -30,6 +30,8 @@ export const CAPSULE_METHODS = {
   },
   /** `purge`: what the capsule stored goes, too, also when it is not installed any more. Its secrets, settings and timers always go. */
   'capsule.remove': { params: z.strictObject({ name, purge: z.boolean().default(false) }), stream: false },
+  /** A build of this installed capsule is under way and will be offered: what its start needs may get ready. Promises nothing. */
+  'capsule.expect': { params: z.strictObject({ name }), stream: false },
   'capsule.list': { params: none, stream: false },
   'capsule.tree': { params: none, stream: false },
   'capsule.verify': { params: z.strictObject({ name: name.optional() }), stream: false },

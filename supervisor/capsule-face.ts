@@ -47,6 +47,7 @@ export function makeCapsuleFace(parts: CapsuleFaceParts): KernelFace['capsules']
     tree: () => catalog.tree(),
     verify: (name) => catalog.verify(name),
     inspect: (name) => catalog.inspect(name),
+    expect: (name) => table.expectReplacement(name),
   };
 }
 

@@ -118,6 +118,11 @@ export class ProcessTable {
     this.#spare.prepare(tier);
   }
 
+  expectReplacement(name: string): void {
+    const tier = this.#processes.get(name)?.spec.tier;
+    if (tier !== undefined) this.#spare.prepare(tier);
+  }
+
   expectNoStart(): void {
     this.#spare.drop();
   }

@@ -30,6 +30,11 @@ function ask(client: Requests, method: string, params: object): Promise<unknown>
   return client.request(method as never, params as never, { waitMs: INSTALL_WAIT_MS });
 }
 
+/** Says that a build has begun, so that a process for it boots meanwhile. Whether that is heard changes nothing but the wait. */
+export function expectBuild(client: Requests, name: string): void {
+  void ask(client, 'capsule.expect', { name }).catch(() => undefined);
+}
+
 /**
  * Puts a build in the place of the running capsule. Its values stay: they belong to the name. Fault `approval_denied` when
  * the manifest asks for more than was agreed to and `accepted` does not hold it; whatever the supervisor refuses it with.

@@ -8,6 +8,7 @@ export function makeCapsuleHandlers({ capsules }: KernelFace): Pick<ControlHandl
     'capsule.plan': (offer) => capsules.plan(offer),
     'capsule.install': (offer, { client }) => capsules.install(offer, client),
     'capsule.remove': ({ name, purge }, { client }) => capsules.remove(name, purge, client),
+    'capsule.expect': async ({ name }) => capsules.expect(name),
     'capsule.list': () => capsules.list(),
     'capsule.tree': () => capsules.tree(),
     'capsule.verify': ({ name }) => capsules.verify(name),

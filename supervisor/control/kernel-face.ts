@@ -113,6 +113,8 @@ export interface KernelFace {
     plan(offer: ControlParams<'capsule.plan'>): Promise<CapsulePlan>;
     install(offer: ControlParams<'capsule.install'>, client: string): Promise<InstallResult>;
     remove(name: string, purge: boolean, client: string): Promise<RemoveResult>;
+    /** A new build of it is about to be offered. */
+    expect(name: string): void;
     list(): Promise<CapsuleRow[]>;
     tree(): Promise<TreeRow[]>;
     verify(name: string | undefined): Promise<VerifyRow[]>;

@@ -17,6 +17,8 @@ export interface CapsuleRunner {
   replace(name: string): Promise<void>;
   /** A start in this tier is likely to follow: its process may boot meanwhile. */
   expectStart(tier: Tier): void;
+  /** As `expectStart`, for a capsule that runs and is about to be replaced. */
+  expectReplacement(name: string): void;
   /** What was expected happened, or will not happen. */
   expectNoStart(): void;
   /** Starts every installed capsule that does not run and can. @returns the names that became ready */

@@ -37,9 +37,17 @@ test('spare worker, of another tier than what starts, is left alone: nobody gets
   t.equal(started.length, 2);
 });
 
-test('spare worker, dropped or replaced, is killed; one that died is not handed out', async (t) => {
+test('spare worker, asked for again, stays; there is never a second one', async (t) => {
   const { spare, started } = await makeSpare(t);
   spare.prepare('process');
+  spare.prepare('process');
+  t.equal(started.length, 1);
+  t.equal(spare.take('process').pid, started[0]?.pid);
+});
+
+test('spare worker, dropped or replaced, is killed; one that died is not handed out', async (t) => {
+  const { spare, started } = await makeSpare(t);
+  spare.prepare('jail');
   spare.prepare('process');
   t.match(await started[0]?.exited, { signal: 'SIGKILL' });
   spare.drop();

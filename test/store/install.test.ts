@@ -8,7 +8,7 @@ import type { CapsuleRow } from '../../abi/capsule-control.js';
 import type { ControlClient } from '../../cli/client.js';
 import { HEARS_PROMPTS, logAt, SAYS_HEARD } from '../kit/guests.js';
 import { openSession, rowOf, waitForLog, waitForNthLog } from '../kit/log-watch.js';
-import { startSupervisor } from '../kit/real-supervisor.js';
+import { childrenOf, startSupervisor } from '../kit/real-supervisor.js';
 import { faultOf, installOffer, makeOffer, planOf } from './kit.js';
 
 async function start(t: Test, options: Parameters<typeof startSupervisor>[0] = {}) {
@@ -74,6 +74,28 @@ test('an install, something else than what was shown, is refused', async (t) => 
   await client.request('capsule.install', { ...shown, planHash });
   const late = await faultOf(client.request('capsule.install', { ...shown, planHash }));
   t.equal(late.code, 'plan_changed', 'what is installed meanwhile is part of the plan: it is used up');
+});
+
+test('an install that was said to come finds its process already started; of what does not run, nothing is started', async (t) => {
+  const { supervisor, client } = await start(t);
+  const pid = supervisor.child.pid ?? 0;
+  const alone = childrenOf(pid);
+  await client.request('capsule.expect', { name: 'demo' });
+  t.same(childrenOf(pid), alone);
+  await installOffer(client, await makeOffer({ name: 'demo' }));
+  const running = childrenOf(pid);
+  await client.request('capsule.expect', { name: 'demo' });
+  await client.request('capsule.expect', { name: 'demo' });
+  const expecting = childrenOf(pid);
+  t.equal(expecting.length, running.length + 1, 'one, however often it is said');
+  await installOffer(client, await makeOffer({ name: 'demo', body: SAYS_HEARD }));
+  const after = childrenOf(pid);
+  t.equal(after.length, running.length);
+  t.same(
+    after.filter((child) => !expecting.includes(child)),
+    [],
+    'no process was started for it',
+  );
 });
 
 test('an install, a damaged request, is answered with its field', async (t) => {

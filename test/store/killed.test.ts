@@ -66,6 +66,7 @@ function openLife(home: string, own: Power, hook: LifecycleOutcome = { kind: 'do
     isDisabled: () => false,
     hashesInUse: () => new Set(),
     expectStart: () => undefined,
+    expectReplacement: () => undefined,
     expectNoStart: () => undefined,
     replace: () => step('start'),
     startWaiting: async () => [],

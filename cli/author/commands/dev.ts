@@ -13,7 +13,7 @@ import { paint } from '../../view/terminal.js';
 import { printBuildFault } from '../code-frame.js';
 import { buildForDev } from '../dev-build.js';
 import { openProject, type Project } from '../project.js';
-import { swapIn } from '../swap.js';
+import { expectBuild, swapIn } from '../swap.js';
 import { ChangeWatcher } from '../watch.js';
 
 /** Of a capsule that ran before anybody listened. */
@@ -25,9 +25,9 @@ export const runCapsuleDev: CommandRun = async (context, args) => {
   const project = await openProject(context, args);
   const { name } = await readCapsuleSource(project.dir);
   const client = await connectOrStart(context);
-  const session = new DevSession(io, project, client, args.flag('accept'));
+  const session = new DevSession(io, project, client, name, args.flag('accept'));
   try {
-    return args.flag('once') ? await session.round() : await session.watch(name);
+    return args.flag('once') ? await session.round() : await session.watch();
   } finally {
     client.close();
     await closeBundler();
@@ -39,17 +39,19 @@ class DevSession {
   readonly #project: Project;
   readonly #client: ControlClient;
   readonly #accept: boolean;
+  readonly #name: string;
   #sourceMap = '';
 
-  constructor(io: Io, project: Project, client: ControlClient, accept: boolean) {
+  constructor(io: Io, project: Project, client: ControlClient, name: string, accept: boolean) {
     this.#io = io;
     this.#project = project;
     this.#client = client;
+    this.#name = name;
     this.#accept = accept;
   }
 
   /** Until Ctrl-C, or until the supervisor is gone. */
-  async watch(name: string): Promise<number> {
+  async watch(): Promise<number> {
     const { err } = this.#io;
     let exitCode: number = EXIT.interrupted;
     const watcher = new ChangeWatcher(this.#project.dir, (error) => {
@@ -64,12 +66,12 @@ class DevSession {
       exitCode = EXIT.notRunning;
       watcher.close();
     });
-    let logs = await this.#followLogs(name, 0);
+    let logs = await this.#followLogs(0);
     try {
       do {
         await this.round();
         // Installed just now: everything it said is new.
-        logs ??= await this.#followLogs(name, LOG_LINES);
+        logs ??= await this.#followLogs(LOG_LINES);
       } while (await watcher.next());
     } finally {
       watcher.close();
@@ -81,9 +83,9 @@ class DevSession {
   }
 
   /** Null while there is no such capsule. */
-  async #followLogs(capsule: string, lines: number) {
+  async #followLogs(lines: number) {
     try {
-      const stream = await this.#client.stream('logs', { capsule, lines, follow: true });
+      const stream = await this.#client.stream('logs', { capsule: this.#name, lines, follow: true });
       return { stream, printing: this.#printLogs(stream) };
     } catch (error) {
       if (asFault(error).code === 'not_found') return null;
@@ -95,6 +97,7 @@ class DevSession {
   async round(): Promise<number> {
     const { out, err } = this.#io;
     const startedMs = performance.now();
+    expectBuild(this.#client, this.#name);
     try {
       const build = await buildForDev(this.#project);
       const builtMs = performance.now();
