@@ -7,8 +7,9 @@ import { linkCapsule, planCalls } from '../build/link.js';
 import { checkLoading } from '../build/load-check.js';
 import { SCRIPT_STACK_BYTES, scriptMemoryBytes } from '../build/script-limits.js';
 import { loadTemplate } from '../build/template.js';
+import { loadInProbe } from './probe.js';
 import type { Project } from './project.js';
-import { exposeGlobals, type Image, takeImage } from './quick-initialize.js';
+import type { Image } from './quick-initialize.js';
 
 /** What a script says of itself when it is loaded, without the slow half of a build. */
 export interface Look {
@@ -35,13 +36,12 @@ export async function lookAtScript(project: Project, source: CapsuleSource, with
   const calls = planCalls(bundle.calls);
   const memoryBytes = Math.min(source.memoryLimitBytes, scriptMemoryBytes(LIMITS.memoryPagesDefault));
   const limits = { memoryBytes, stackBytes: SCRIPT_STACK_BYTES };
-  const linked = linkCapsule(template, calls, makeSegment(calls, bundle, limits));
-  let image: Image | null = null;
-  const { actions, exports, printed } = withImage
-    ? checkLoading(exposeGlobals(linked), bundle.sourceMap, (instance) => {
-        image = takeImage(instance);
-      })
-    : checkLoading(linked, bundle.sourceMap);
+  const segment = makeSegment(calls, bundle, limits);
+  const linked = linkCapsule(template, calls, segment);
+  const { loaded, image } = withImage
+    ? loadInProbe(linked, segment, bundle.sourceMap)
+    : { loaded: checkLoading(linked, bundle.sourceMap), image: null };
+  const { actions, exports, printed } = loaded;
   const sources = bundle.inputs.filter(
     (file) => isBelow([source.dir], file) && !file.includes('/node_modules/') && !isBelow([sdkDir], file),
   );

@@ -136,7 +136,7 @@ function skipSegment(reader: ByteReader): void {
 }
 
 /** LEB128 of a signed number. */
-function encodeSigned(value: bigint): number[] {
+export function encodeSigned(value: bigint): number[] {
   const bytes: number[] = [];
   for (let rest = value; ; ) {
     const low = Number(rest & 0x7fn);

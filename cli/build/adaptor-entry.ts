@@ -33,11 +33,11 @@ export const LOAD_FUNCTIONS = `
   (func $load (export "${TEMPLATE_EXPORT.load}") (result i32)
     (local $head i32) (local $bytes i32) (local $at i32) (local $guest_bytes i32) (local $value i64) (local $failed i32)
     (local.set $head (call $malloc (i32.const ${SEGMENT.headerBytes})))
-    (memory.init $script (local.get $head) (i32.const 0) (i32.const ${SEGMENT.headerBytes}))
+    (call $fill (local.get $head) (i32.const ${SEGMENT.headerBytes}))
     (local.set $bytes (i32.load (local.get $head)))
     (local.set $at (call $malloc (local.get $bytes)))
     (if (i32.eqz (local.get $at)) (then (unreachable)))
-    (memory.init $script (local.get $at) (i32.const 0) (local.get $bytes))
+    (call $fill (local.get $at) (local.get $bytes))
     (call $mfree (local.get $head))
     (if (call $qjs_init) (then (unreachable)))
     (global.set $runtime (call $runtime_ptr))
@@ -71,6 +71,10 @@ export const LOAD_FUNCTIONS = `
     (call $mfree (local.get $at))
     (call $JS_RunGC (global.get $runtime))
     (local.get $failed))
+
+  ;; The segment's first bytes. A function of its own, so that capsule dev can give the script in another way.
+  (func $fill (export "${TEMPLATE_EXPORT.fill}") (param $to i32) (param $bytes i32)
+    (memory.init $script (local.get $to) (i32.const 0) (local.get $bytes)))
 
   ;; The native function sits in table slot 0, which C keeps empty as its null pointer, so no table has to grow.
   (elem (table $table) (i32.const 0) func $native)

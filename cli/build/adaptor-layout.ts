@@ -10,6 +10,7 @@ export const TEMPLATE_EXPORT = {
   dispatch: 'template.dispatch',
   padding: (index: number) => `template.padding.${index}`,
   load: 'template.load',
+  fill: 'template.fill',
   report: 'template.report',
   reportBytes: 'template.report_bytes',
   initialize: 'wizer.initialize',

@@ -20,19 +20,25 @@ export interface TemplateExports {
   readonly [name: string]: unknown;
 }
 
+/** Who sees the instance before anything in it runs, and when the script is loaded and it was not asked anything yet. */
+export interface LoadWatcher {
+  readonly onMade?: (exports: TemplateExports) => void;
+  readonly onLoaded?: (exports: TemplateExports) => void;
+}
+
 /**
  * Loads the linked module once in this process, as pre-initialisation will, to learn what the script asks for and what is
  * wrong with it. Throws Fault `invalid_argument` with the author's file, line and column when the script throws, never
- * ends, or sets no dispatcher or no exports. `onLoaded` sees the instance before it is asked anything.
+ * ends, or sets no dispatcher or no exports.
  */
 export function checkLoading(
-  module: Uint8Array,
+  module: Uint8Array | WebAssembly.Module,
   sourceMap: string,
-  onLoaded: (exports: TemplateExports) => void = () => undefined,
+  watcher: LoadWatcher = {},
 ): LoadedScript {
-  const compiled = new WebAssembly.Module(Buffer.from(module));
+  const compiled = module instanceof WebAssembly.Module ? module : new WebAssembly.Module(Buffer.from(module));
   const { exports } = new WebAssembly.Instance(compiled, makeRefusingImports(compiled));
-  const report = readReport(exports as unknown as TemplateExports, onLoaded);
+  const report = readReport(exports as unknown as TemplateExports, watcher);
   if (report.error !== null) {
     const place = firstPlace(report.error, sourceMap);
     const field = place === null ? 'entry' : `${place.file}:${place.line}:${place.column}`;
@@ -51,11 +57,12 @@ export function checkLoading(
   return { exports: requireExports(report.exports), actions: readActions(report.actions), printed: report.printed };
 }
 
-function readReport(exports: TemplateExports, onLoaded: (exports: TemplateExports) => void): LoadReport {
+function readReport(exports: TemplateExports, { onMade, onLoaded }: LoadWatcher): LoadReport {
   const functionOf = (name: string) => exports[name] as () => number;
+  onMade?.(exports);
   exports._initialize();
   functionOf(TEMPLATE_EXPORT.load)();
-  onLoaded(exports);
+  onLoaded?.(exports);
   const at = functionOf(TEMPLATE_EXPORT.report)();
   if (at === 0) throw new Fault('invalid_argument', 'entry: the script left no memory for a word about itself');
   const bytes = Buffer.from(exports.memory.buffer, at, functionOf(TEMPLATE_EXPORT.reportBytes)());
