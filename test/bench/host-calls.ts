@@ -23,8 +23,8 @@ interface Side {
 const TURNS = 15;
 /** A supervisor that has been up for a minute has its hot paths compiled. */
 const WARM_TURNS = 5;
-/** So many turns at most, while a virtual machine's host is busy with others. */
-const TRIES = 60;
+/** So long at most is waited for quiet turns, while a virtual machine's host is busy with others. */
+const WAIT_MS = 60_000;
 /** A turn counts if the host took less than this share of the processors meanwhile: a call that waits for the host says nothing. */
 const STOLEN_MAX = 0.02;
 const ROUNDS = 3_000;
@@ -153,7 +153,9 @@ export async function measureHostCalls(): Promise<Figure[]> {
     if ((await jailMissing()) === false) sides.push(await openHostCalls('jail'));
     const turns: { readonly stolen: number; readonly samples: number[][][] }[] = [];
     const quiet = () => turns.filter(({ stolen }) => stolen < STOLEN_MAX).length;
-    for (let turn = 0; turn < WARM_TURNS + TRIES && quiet() < TURNS; turn++) {
+    const isDone = () => turns.length >= TURNS && (quiet() >= TURNS || performance.now() > end);
+    const end = performance.now() + WAIT_MS;
+    for (let turn = 0; !isDone(); turn++) {
       const before = cpuTicks();
       const samples: number[][][] = [];
       for (const side of sides) samples.push(await side.turn());

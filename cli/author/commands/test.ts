@@ -16,7 +16,10 @@ const PROGRAM = 'supervisor/capsule-test/main.js';
 /** Lines of node's own summary: ours is one for all files. */
 const COUNT = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
 /** From here on node says everything about failed tests a second time. */
-const REPEATED = '✖ failing tests:';
+/** Node 20 tells what went wrong under each test and once more at the end; Node 26 only at the end. */
+const AT_THE_END = '✖ failing tests:';
+const RESULT = /^\s*[✖✔] /;
+const PLACE = /^\s+at /;
 /** Places in node and in this package are no help to an author. */
 const INSIDE = /^\s+at .*(?:node:internal\/|\/(?:supervisor|abi)\/(?:capsule-test|testing|proc)\/)/;
 const STYLES: readonly (readonly [RegExp, StyleName])[] = [
@@ -78,9 +81,13 @@ async function runFile(
   const bundle = join(scratch, `${file.replaceAll(/[^A-Za-z0-9]/g, '-')}.mjs`);
   await bundleTest(project, file, bundle);
   const counts: Record<string, number> = {};
+  let told = false;
   let repeated = false;
+  let below = '';
   const onLine = (line: string) => {
-    repeated ||= line === REPEATED;
+    if (RESULT.test(line)) below = line;
+    told ||= below.includes('✖') && PLACE.test(line);
+    repeated ||= told && line === AT_THE_END;
     const count = COUNT.exec(line);
     if (count !== null) counts[count[1] ?? ''] = Number(count[2]);
     else if (!quiet && !repeated && !INSIDE.test(line)) printLine(io, mapStack(line, built.sourceMap));
