@@ -5,6 +5,9 @@
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+/** One page of a guest's linear memory (core specification 2.0, section 4.2.8). */
+export const WASM_PAGE_BYTES = 64 * KIB;
+
 export const LIMITS = {
   // frames
   workerFrameBytesMax: 12 * MIB,

@@ -1,7 +1,13 @@
 import type { AbiGeneration } from './manifest.js';
 
 /**
- * Frames on file descriptor 3, between the supervisor and one worker. Each is a msgpack array whose first element is
+ * The worker's two descriptors: what it sends, and what it waits for. With one for both, the system wakes a worker that waits for
+ * its reply already when its request is read, for nothing: 3 µs of each call.
+ */
+export const WORKER_DESCRIPTORS = { output: 3, input: 4 } as const;
+
+/**
+ * Frames on these descriptors, between the supervisor and one worker. Each is a msgpack array whose first element is
  * the kind. The worker is synchronous: the supervisor sends `load`, then one `invoke` at a time; while an invocation
  * runs the worker sends `call` frames and blocks until the `reply`. Anything else from a worker ends it.
  */

@@ -1,7 +1,13 @@
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { asFault, Fault } from '../abi/errno.js';
 import { encodeFrame, FRAME_HEADER_BYTES } from './frame.js';
 import { FrameReader } from './frame-reader.js';
+
+/** Two ways of one connection that have a stream each. */
+export interface StreamPair {
+  readonly input: Readable;
+  readonly output: Writable;
+}
 
 /**
  * A duplex stream of frames. Life: open, then ended once, for one of three reasons: we called `close` or `destroy`,
@@ -11,7 +17,8 @@ import { FrameReader } from './frame-reader.js';
  * Values that arrive before a handler is registered wait in the stream, not here, so its backpressure holds.
  */
 export class FrameConnection {
-  readonly #stream: Duplex;
+  readonly #input: Readable;
+  readonly #output: Writable;
   readonly #reader: FrameReader;
   readonly #sendBytesMax: number;
   #frameHandler: ((value: unknown) => void) | null = null;
@@ -23,16 +30,20 @@ export class FrameConnection {
 
   /**
    * `frameBytesMax`: largest payload in bytes that is received, and sent unless `sendBytesMax` says otherwise. The stream
-   * must be a byte stream that nobody else reads.
+   * must be a byte stream that nobody else reads; of a pair, the end of either is the connection's.
    */
-  constructor(stream: Duplex, options: { frameBytesMax: number; sendBytesMax?: number }) {
-    this.#stream = stream;
+  constructor(stream: Duplex | StreamPair, options: { frameBytesMax: number; sendBytesMax?: number }) {
+    const { input, output } = 'input' in stream ? stream : { input: stream, output: stream };
+    this.#input = input;
+    this.#output = output;
     this.#sendBytesMax = options.sendBytesMax ?? options.frameBytesMax;
     this.#reader = new FrameReader(options.frameBytesMax);
-    stream.on('drain', () => this.#wakeDrainWaiters());
-    stream.on('error', (error) => this.#end(faultOfStream(error)));
-    stream.on('end', () => this.#onPeerEnd());
-    stream.on('close', () => this.#end(this.#unfinished()));
+    output.on('drain', () => this.#wakeDrainWaiters());
+    input.on('end', () => this.#onPeerEnd());
+    for (const way of new Set([input, output])) {
+      way.on('error', (error) => this.#end(faultOfStream(error)));
+      way.on('close', () => this.#end(this.#unfinished()));
+    }
   }
 
   /**
@@ -41,7 +52,7 @@ export class FrameConnection {
   onFrame(handler: (value: unknown) => void): void {
     if (this.#frameHandler !== null) throw new Fault('internal', 'onFrame was called twice');
     this.#frameHandler = handler;
-    this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk));
+    this.#input.on('data', (chunk: Buffer) => this.#onData(chunk));
   }
 
   /** Raises the largest payload that is received, once the peer has shown who it is. */
@@ -67,7 +78,7 @@ export class FrameConnection {
    */
   send(value: unknown): boolean {
     if (this.#ended || this.#closing) return false;
-    return this.#stream.write(this.#encode(value));
+    return this.#output.write(this.#encode(value));
   }
 
   /**
@@ -76,18 +87,18 @@ export class FrameConnection {
    */
   sendMany(values: readonly unknown[]): boolean {
     if (this.#ended || this.#closing) return false;
-    if (values.length === 0) return !this.#stream.writableNeedDrain;
-    return this.#stream.write(Buffer.concat(values.map((value) => this.#encode(value))));
+    if (values.length === 0) return !this.#output.writableNeedDrain;
+    return this.#output.write(Buffer.concat(values.map((value) => this.#encode(value))));
   }
 
   /** Bytes that were sent and that the peer has not made room for. */
   get unsentBytes(): number {
-    return this.#stream.writableLength;
+    return this.#output.writableLength;
   }
 
   /** Resolves when the stream takes more, or when the connection has ended. Never rejects. */
   drained(): Promise<void> {
-    if (this.#ended || !this.#stream.writableNeedDrain) return Promise.resolve();
+    if (this.#ended || !this.#output.writableNeedDrain) return Promise.resolve();
     return new Promise((resolve) => this.#drainWaiters.push(resolve));
   }
 
@@ -99,7 +110,7 @@ export class FrameConnection {
     if (this.#ended || this.#closing) return;
     this.#closing = true;
     // A peer that never ends its side must not keep us: once our bytes are out, the stream goes.
-    this.#stream.end(() => this.#stream.destroy());
+    this.#output.end(() => this.#destroyStreams());
   }
 
   /** Ends at once; unsent bytes are lost. `fault` is what `onClose` hears. */
@@ -134,7 +145,7 @@ export class FrameConnection {
    */
   #onPeerEnd(): void {
     const fault = this.#unfinished();
-    if (fault !== null || this.#stream.writableLength === 0) this.#end(fault);
+    if (fault !== null || this.#output.writableLength === 0) this.#end(fault);
     else this.close();
   }
 
@@ -147,9 +158,14 @@ export class FrameConnection {
     if (this.#ended) return;
     this.#ended = true;
     this.#fault = fault;
-    this.#stream.destroy();
+    this.#destroyStreams();
     this.#wakeDrainWaiters();
     this.#closeHandler?.(fault);
+  }
+
+  #destroyStreams(): void {
+    this.#input.destroy();
+    this.#output.destroy();
   }
 
   #wakeDrainWaiters(): void {

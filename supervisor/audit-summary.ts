@@ -1,6 +1,6 @@
-import { createHash, type Hash } from 'node:crypto';
 import { digestEvent, fitEvent } from '../abi/audit/event.js';
 import type { AuditEvent } from '../abi/audit-event.js';
+import { DigestOfDigests } from './digest-of-digests.js';
 
 export interface AuditSummaryOptions {
   readonly now: () => number;
@@ -24,7 +24,7 @@ interface Bucket {
   readonly verdict: AuditEvent['authorization']['verdict'];
   singles: number;
   count: number;
-  digests: Hash | null;
+  digests: DigestOfDigests | null;
   first: AuditEvent | null;
   lastTime: number;
   /** The reference that all of them share; null if they differ. */
@@ -79,8 +79,8 @@ export class AuditSummary {
       return;
     }
     const digest = digestEvent(fitted);
-    bucket.digests ??= createHash('sha256');
-    bucket.digests.update(digest, 'hex');
+    bucket.digests ??= new DigestOfDigests();
+    bucket.digests.add(digest);
     bucket.ref = bucket.first === null || bucket.ref === fitted.authorization.ref ? fitted.authorization.ref : null;
     bucket.first ??= fitted;
     bucket.lastTime = fitted.time;
@@ -235,6 +235,6 @@ function summaryOf(actor: Actor, bucket: Bucket): AuditEvent {
     authorization: { layer, verdict, reason: `${first.outcome}; first: ${reason}`, ref: bucket.ref },
     outcome: 'summary',
     count: bucket.count,
-    digest: (bucket.digests as Hash).digest('hex'),
+    digest: (bucket.digests as DigestOfDigests).end(),
   };
 }

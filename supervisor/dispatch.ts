@@ -274,12 +274,14 @@ function nameOf(row: SyscallRow): string {
 
 /** SHA-256 over name and arguments, each with its length: two different calls never hash alike by concatenation. */
 function hashArguments(name: string, args: readonly Buffer[]): string {
-  const head = `${name} ${args.map((arg) => arg.length).join(' ')}\n`;
   const [only] = args;
+  const isOne = args.length === 1 && only !== undefined;
+  const head = isOne ? `${name} ${only.length}\n` : `${name} ${args.map((arg) => arg.length).join(' ')}\n`;
   // Most calls have one small argument: one call into native code instead of four.
-  if (args.length === 1 && only !== undefined && head.length + only.length <= small.length) {
+  if (isOne && head.length + only.length <= small.length) {
     const at = small.write(head, 'latin1');
-    return hash('sha256', small.subarray(0, at + only.copy(small, at)));
+    small.set(only, at);
+    return hash('sha256', small.subarray(0, at + only.length));
   }
   const streaming = createHash('sha256').update(head);
   for (const arg of args) streaming.update(arg);

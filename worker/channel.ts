@@ -6,18 +6,20 @@ const HEADER_BYTES = 4;
 const READ_BYTES = 64 * 1024;
 
 /**
- * The worker's only channel: file descriptor 3, read and written synchronously. Blocking in `read` is what makes a
+ * The worker's only channel: its two descriptors, read and written synchronously. Blocking in `read` is what makes a
  * host call cost one wake-up instead of a trip through an event loop (design section 2).
  */
 export class Channel {
-  readonly #descriptor: number;
+  readonly #input: number;
+  readonly #output: number;
   readonly #frameBytesMax: number;
   #buffer = Buffer.allocUnsafe(READ_BYTES);
   #start = 0;
   #end = 0;
 
-  constructor(descriptor: number, frameBytesMax: number) {
-    this.#descriptor = descriptor;
+  constructor(descriptors: { readonly input: number; readonly output: number }, frameBytesMax: number) {
+    this.#input = descriptors.input;
+    this.#output = descriptors.output;
     this.#frameBytesMax = frameBytesMax;
   }
 
@@ -64,7 +66,7 @@ export class Channel {
   #readSome(): number {
     for (;;) {
       try {
-        return readSync(this.#descriptor, this.#buffer, this.#end, this.#buffer.length - this.#end, null);
+        return readSync(this.#input, this.#buffer, this.#end, this.#buffer.length - this.#end, null);
       } catch (error) {
         waitUnlessFatal(error);
       }
@@ -74,7 +76,7 @@ export class Channel {
   #writeSome(frame: Buffer, from: number): number {
     for (;;) {
       try {
-        return writeSync(this.#descriptor, frame, from, frame.length - from);
+        return writeSync(this.#output, frame, from, frame.length - from);
       } catch (error) {
         waitUnlessFatal(error);
       }

@@ -1,10 +1,10 @@
 import { Fault } from '../abi/errno.js';
+import { WASM_PAGE_BYTES } from '../abi/limits.js';
 import { requirePlainMemory } from '../abi/wasm/memory-rule.js';
 import { readModule, SECTION, type SectionSpan, type WasmModule } from '../abi/wasm/module-reader.js';
 import type { LimitsRow } from '../abi/wasm/module-sections.js';
 
 const PAGES_CEILING = 65_536;
-const PAGE_BYTES = 65_536;
 
 /** All tables of one module together. The engine spends some 16 to 24 bytes on an element, so this is below 24 MiB. */
 const TABLE_ELEMENTS_MAX = 1_000_000;
@@ -46,7 +46,7 @@ export function clampMemory(
 function boundMemories(memories: readonly LimitsRow[], pagesMax: number): Bound[] {
   return memories.map((row) => {
     if (row.min > pagesMax) {
-      const mib = (pages: number) => (pages * PAGE_BYTES) / 2 ** 20;
+      const mib = (pages: number) => (pages * WASM_PAGE_BYTES) / 2 ** 20;
       throw new Fault(
         'out_of_memory',
         `the module starts with ${row.min} memory pages (${mib(row.min)} MiB), its limit is ${pagesMax} (${mib(pagesMax)} MiB)`,

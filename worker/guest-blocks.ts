@@ -1,7 +1,7 @@
 import { Fault } from '../abi/errno.js';
+import { WASM_PAGE_BYTES } from '../abi/limits.js';
 import { GUEST_MEMORY_WASM } from './guest-memory.js';
 
-const PAGE_BYTES = 65536;
 const FIRST_BYTE = 16;
 const SERIALS = 2 ** 21;
 const ADDRESSES = 2 ** 32;
@@ -156,8 +156,8 @@ export class GuestBlocks {
     const end = address + capacity;
     const missing = end - this.#view.length;
     if (missing > 0) {
-      const pages = Math.ceil(missing / PAGE_BYTES);
-      if (this.#view.length + pages * PAGE_BYTES + this.#guestBytes() > this.#bytesMax + PAGE_BYTES) {
+      const pages = Math.ceil(missing / WASM_PAGE_BYTES);
+      if (this.#view.length + pages * WASM_PAGE_BYTES + this.#guestBytes() > this.#bytesMax + WASM_PAGE_BYTES) {
         return undefined;
       }
       this.#exports.memory.grow(pages);
@@ -170,7 +170,7 @@ export class GuestBlocks {
 
 /** Powers of two up to a page, whole pages above: few distinct sizes, so that freed ones fit again. */
 function capacityFor(bytes: number): number {
-  if (bytes > PAGE_BYTES) return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+  if (bytes > WASM_PAGE_BYTES) return Math.ceil(bytes / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
   let capacity = 16;
   while (capacity < bytes) capacity *= 2;
   return capacity;

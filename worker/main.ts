@@ -1,14 +1,12 @@
 import './realm.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
-import { FROM_WORKER, type LoadRequest, TO_WORKER } from '../abi/worker-protocol.js';
+import { FROM_WORKER, type LoadRequest, TO_WORKER, WORKER_DESCRIPTORS } from '../abi/worker-protocol.js';
 import { closeInheritedFiles } from '../bus/inherited-files.js';
 import { CapsuleHost } from './capsule-host.js';
 import { Channel } from './channel.js';
 import { isClockFrame, setGuestClock } from './guest-clock.js';
 import { SyscallClient } from './syscall-client.js';
-
-const CHANNEL_DESCRIPTOR = 3;
 
 /** One process, one capsule: load it, then serve one export call after another until the channel closes. */
 async function serve(channel: Channel): Promise<void> {
@@ -43,8 +41,8 @@ async function load(channel: Channel, client: SyscallClient): Promise<CapsuleHos
 }
 
 try {
-  closeInheritedFiles(CHANNEL_DESCRIPTOR);
-  await serve(new Channel(CHANNEL_DESCRIPTOR, LIMITS.controlFrameBytesMax));
+  closeInheritedFiles(Math.max(...Object.values(WORKER_DESCRIPTORS)));
+  await serve(new Channel(WORKER_DESCRIPTORS, LIMITS.controlFrameBytesMax));
   process.exit(0);
 } catch (error) {
   const fault = asFault(error);

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { AbiGeneration } from '../abi/manifest.js';
-import type { ParamRow, SyscallRow } from '../abi/syscalls/row.js';
+import type { SyscallRow } from '../abi/syscalls/row.js';
 import { legacyText } from './legacy-texts.js';
 import type { SyscallResult } from './syscall-client.js';
 
@@ -46,8 +46,7 @@ const LIMIT_TEXTS: Readonly<Record<string, string>> = {
 
 /** The argument that is over its bound, as a Fault; null when all fit. */
 export function checkArgumentSizes(call: SyscallRow, lengths: readonly number[]): Fault | null {
-  for (let index = 0; index < call.params.length; index++) {
-    const spec = call.params[index] as ParamRow;
+  for (const [index, spec] of call.params.entries()) {
     const bytes = lengths[index] ?? 0;
     if (bytes <= spec.bytesMax) continue;
     const text =

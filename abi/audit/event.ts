@@ -59,9 +59,11 @@ export const EVENT_BYTES_MAX = TEXTS.reduce(
 );
 
 const LONE_SURROGATE = /\p{Cs}/u;
-const HEX_SHA256 = /^[0-9a-f]{64}$/;
 
-/** Reused by every call: events are encoded whole and copied out before anything else can run. */
+/** Up to so many characters a loop beats the call into native code, which costs more than all else that an event does. */
+const SHORT_CHARS_MAX = 64;
+
+/** Reused by every call: events are encoded whole and copied out, or hashed, before anything else can run. */
 const scratch = Buffer.allocUnsafeSlow(EVENT_BYTES_MAX);
 
 function fail(code: FaultCode, field: string, expected: string): never {
@@ -74,6 +76,10 @@ function fail(code: FaultCode, field: string, expected: string): never {
  * 64 lower-case hex digits, a count or digest without `summary`, or `summary` without them.
  */
 export function encodeEvent(event: AuditEvent): Buffer {
+  return Buffer.from(encodeInScratch(event));
+}
+
+function encodeInScratch(event: AuditEvent): Buffer {
   const summary = event.outcome === 'summary';
   scratch[0] = codeOf(OUTCOMES, event.outcome, 'outcome');
   scratch[1] = codeOf(LAYERS, event.authorization.layer, 'authorization.layer');
@@ -103,7 +109,7 @@ export function encodeEvent(event: AuditEvent): Buffer {
     at += bytes;
   }
   scratch[2] = flags;
-  return Buffer.from(scratch.subarray(0, at));
+  return scratch.subarray(0, at);
 }
 
 function codeOf(names: readonly string[], name: unknown, field: string): number {
@@ -120,17 +126,45 @@ function writeU48(at: number, value: number | null, min: number, field: string):
 }
 
 function writeHash(at: number, hex: string | null, field: string): number {
-  if (typeof hex !== 'string' || !HEX_SHA256.test(hex)) fail('invalid_argument', field, '64 lower-case hex digits');
-  return at + scratch.write(hex, at, HASH_BYTES, 'hex');
+  const ok = typeof hex === 'string' && hex.length === 2 * HASH_BYTES && writeHex(scratch, at, hex);
+  if (!ok) fail('invalid_argument', field, '64 lower-case hex digits');
+  return at + HASH_BYTES;
+}
+
+/** False if a character is no lower-case hex digit; what was written then means nothing. */
+export function writeHex(target: Buffer, at: number, hex: string): boolean {
+  for (let index = 0; index < hex.length; index += 2) {
+    const byte = (hexDigit(hex.charCodeAt(index)) << 4) | hexDigit(hex.charCodeAt(index + 1));
+    if (byte < 0) return false;
+    target[at + (index >> 1)] = byte;
+  }
+  return true;
+}
+
+/** Negative for anything else, so that two of them joined are negative, too. */
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  return code >= 0x61 && code <= 0x66 ? code - 0x57 : -1;
 }
 
 function writeText(at: number, text: unknown, row: TextRow): number {
   const ok = typeof text === 'string' && text.length >= row.charsMin && text.length <= row.charsMax;
   if (!ok) fail('invalid_argument', row.field, `a text of ${row.charsMin} to ${row.charsMax} characters`);
+  if (text.length <= SHORT_CHARS_MAX && writeAscii(at, text)) return text.length;
   const bytes = scratch.write(text, at, 'utf8');
   // As many bytes as characters means ASCII, which holds no surrogate.
   if (bytes !== text.length && LONE_SURROGATE.test(text)) fail('invalid_argument', row.field, 'well-formed Unicode');
   return bytes;
+}
+
+/** False if a character is not ASCII. */
+function writeAscii(at: number, text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code >= 0x80) return false;
+    scratch[at + index] = code;
+  }
+  return true;
 }
 
 /** The event whose canonical bytes are `bytes` from `start` to the end. Throws Fault `bad_log` naming the field. */
@@ -198,7 +232,7 @@ function decodeTexts(bytes: Buffer, start: number, textsAt: number, flags: numbe
 
 /** SHA-256 of the canonical bytes, in hex: what a summary's digest runs over. */
 export function digestEvent(event: AuditEvent): string {
-  return hash('sha256', encodeEvent(event));
+  return hash('sha256', encodeInScratch(event));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { Fault } from '../../abi/errno.js';
 import { type CapsuleSource, readCapsuleSource } from '../build/capsule-source.js';
-import { lookAtScript } from './look.js';
+import { linkScript } from './look.js';
+import { loadInProbe } from './probe.js';
 import { buildProject, type Project } from './project.js';
 import { applyImage } from './quick-initialize.js';
 
@@ -23,8 +23,9 @@ export async function buildForDev(project: Project): Promise<DevBuild> {
     const sourceMap = await readFile(`${wasmFile}.map`, 'utf8').catch(() => '');
     return { name, manifestText, wasm: await readFile(wasmFile), sourceMap, printed: [] };
   }
-  const { linked, image, exports, sourceMap, printed } = await lookAtScript(project, source, true);
-  if (image === null) throw new Fault('internal', 'the script was loaded and left no image');
+  const { linked, segment, sourceMap } = await linkScript(project, source);
+  const { loaded, image } = loadInProbe(linked, segment, sourceMap);
+  const { exports, printed } = loaded;
   return { name, manifestText, wasm: applyImage(linked, image, exports), sourceMap, printed };
 }
 

@@ -1,4 +1,5 @@
 import { Fault } from '../../abi/errno.js';
+import { WASM_PAGE_BYTES } from '../../abi/limits.js';
 import { SEGMENT, TEMPLATE_EXPORT } from '../build/adaptor-layout.js';
 import { replacePassiveSegment } from '../build/data-segment.js';
 import { checkLoading, type LoadedScript, type LoadWatcher, type TemplateExports } from '../build/load-check.js';
@@ -6,6 +7,7 @@ import {
   encodeU32,
   encodeVector,
   findSection,
+  functionIndex,
   KIND,
   openReader,
   readExports,
@@ -18,8 +20,6 @@ import {
 } from '../build/wasm-binary.js';
 import { encodeSigned, exposeGlobals, type Image, takeImage } from './quick-initialize.js';
 
-const MEMORY = 5;
-const PAGE_BYTES = 65_536;
 const ONE_BYTE = new Uint8Array(1);
 const OPCODE = {
   unreachable: 0x00,
@@ -54,7 +54,7 @@ export function loadInProbe(linked: Uint8Array, segment: Uint8Array, sourceMap: 
   if (last?.bytes.equals(bytes) !== true) last = { bytes, module: new WebAssembly.Module(Buffer.from(bytes)) };
   try {
     return load(last.module, sourceMap, ({ memory }) => {
-      memory.grow(Math.ceil(segment.length / PAGE_BYTES));
+      memory.grow(Math.ceil(segment.length / WASM_PAGE_BYTES));
       new Uint8Array(memory.buffer).set(segment, segmentAt);
     });
   } catch (error) {
@@ -76,14 +76,14 @@ function load(module: Uint8Array | WebAssembly.Module, sourceMap: string, onMade
 /** Its `fill` takes the segment from behind the memory that the module begins with. */
 function makeProbe(exposed: Uint8Array): { readonly bytes: Buffer; readonly segmentAt: number } {
   const sections = readSections(exposed);
-  const reader = openReader(findSection(sections, MEMORY), 'memory section');
+  const reader = openReader(findSection(sections, SECTION.memory), 'memory section');
   reader.readU32('a count');
   reader.readU32('a flag');
-  const segmentAt = reader.readU32('a minimum') * PAGE_BYTES;
+  const segmentAt = reader.readU32('a minimum') * WASM_PAGE_BYTES;
   const imported = readImports(findSection(sections, SECTION.import)).filter(({ kind }) => kind === KIND.function);
-  const fill = readExports(findSection(sections, SECTION.export)).find(({ name }) => name === TEMPLATE_EXPORT.fill);
+  const fill = functionIndex(readExports(findSection(sections, SECTION.export)), TEMPLATE_EXPORT.fill);
   const codes = splitSized(findSection(sections, SECTION.code), 'code section');
-  codes[(fill?.index ?? 0) - imported.length] = makeFillCode(segmentAt);
+  codes[fill - imported.length] = makeFillCode(segmentAt);
   const changed = replaceSections(sections, {
     [SECTION.code]: encodeVector(codes),
     [SECTION.data]: replacePassiveSegment(findSection(sections, SECTION.data), ONE_BYTE),

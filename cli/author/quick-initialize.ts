@@ -1,4 +1,5 @@
 import { Fault } from '../../abi/errno.js';
+import { WASM_PAGE_BYTES } from '../../abi/limits.js';
 import type { ByteReader } from '../../abi/wasm/byte-reader.js';
 import type { TemplateExports } from '../build/load-check.js';
 import {
@@ -21,10 +22,6 @@ import {
  * second: what memory and globals of the instance hold that the script was tried in, is written into the module. For
  * `capsule dev` alone: what is built for others is made by `astrid build`, whose bytes do not depend on the engine that ran it.
  */
-const MEMORY = 5;
-const GLOBAL = 6;
-const DATA_COUNT = 12;
-const PAGE_BYTES = 65_536;
 const OPCODE = { end: 0x0b, i32Const: 0x41, i64Const: 0x42 } as const;
 const EMPTY_PASSIVE = [1, 0] as const;
 /** Zeros of this length end a segment: shorter ones cost less inside than the head of another segment. */
@@ -60,7 +57,7 @@ export function takeImage(exports: TemplateExports): Image {
   for (let index = 0; globalExport(index) in exports; index++) {
     globals.push((exports[globalExport(index)] as WebAssembly.Global).value as number | bigint);
   }
-  return { pages: bytes.length / PAGE_BYTES, segments: snapshot(bytes), globals };
+  return { pages: bytes.length / WASM_PAGE_BYTES, segments: snapshot(bytes), globals };
 }
 
 /** The linked module as it begins where the image was taken, with these exports and its memory. */
@@ -76,10 +73,10 @@ export function applyImage(linked: Uint8Array, image: Image, entries: readonly s
   const count = Uint8Array.from(encodeU32(passive.length + image.segments.length));
   return writeSections(
     replaceSections(sections, {
-      [MEMORY]: Uint8Array.from([1, 0, ...encodeU32(image.pages)]),
-      [GLOBAL]: encodeVector(globals.map((entry, index) => encodeGlobal(entry, image.globals[index]))),
+      [SECTION.memory]: Uint8Array.from([1, 0, ...encodeU32(image.pages)]),
+      [SECTION.global]: encodeVector(globals.map((entry, index) => encodeGlobal(entry, image.globals[index]))),
       [SECTION.export]: encodeExports(kept),
-      [DATA_COUNT]: count,
+      [SECTION.dataCount]: count,
       [SECTION.data]: Buffer.concat([count, ...passive, ...image.segments]),
     }),
   );
@@ -105,7 +102,7 @@ function snapshot(bytes: Uint8Array): Uint8Array[] {
 }
 
 function readGlobals(sections: readonly Section[]): GlobalEntry[] {
-  return readVector(findSection(sections, GLOBAL), 'global section', readGlobal).map(({ value }) => value);
+  return readVector(findSection(sections, SECTION.global), 'global section', readGlobal).map(({ value }) => value);
 }
 
 function readGlobal(reader: ByteReader): GlobalEntry {

@@ -11,6 +11,7 @@ import {
   encodeU32,
   encodeVector,
   findSection,
+  functionIndex,
   KIND,
   readExports,
   readImports,
@@ -99,12 +100,6 @@ function checkPadding(exports: readonly ExportEntry[], first: number, count: num
       throw new Fault('internal', 'the module template does not begin with its empty functions');
     }
   }
-}
-
-function functionIndex(exports: readonly ExportEntry[], name: string): number {
-  const found = exports.find((entry) => entry.name === name && entry.kind === KIND.function);
-  if (found === undefined) throw new Fault('internal', `the module template has no function ${name}`);
-  return found.index;
 }
 
 function dropFunctions(body: Uint8Array, count: number): Uint8Array {

@@ -1,6 +1,5 @@
-import { LIMITS } from '../../abi/limits.js';
+import { LIMITS, WASM_PAGE_BYTES } from '../../abi/limits.js';
 
-const PAGE_BYTES = 65_536;
 /** A quarter of the module's ceiling is left to what QuickJS does not count: its own data, fragmentation, host blocks. */
 const SCRIPT_SHARE = 0.75;
 
@@ -16,5 +15,5 @@ export const SCRIPT_STACK_BYTES = 192 * 1024;
 
 /** What a script may allocate in a module whose memory may grow to that many pages. */
 export function scriptMemoryBytes(pages: number = LIMITS.memoryPagesDefault): number {
-  return Math.max(SCRIPT_MEMORY_BYTES_MIN, pages * PAGE_BYTES * SCRIPT_SHARE);
+  return Math.max(SCRIPT_MEMORY_BYTES_MIN, pages * WASM_PAGE_BYTES * SCRIPT_SHARE);
 }

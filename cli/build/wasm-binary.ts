@@ -5,7 +5,18 @@ import { ByteReader } from '../../abi/wasm/byte-reader.js';
  * Taking a module apart into sections and items and putting it together again. Only modules that the build made itself
  * come here; what others bring is read by abi/wasm. Numbers are those of the core specification 2.0, section 5.5.
  */
-export const SECTION = { custom: 0, type: 1, import: 2, function: 3, export: 7, code: 10, data: 11 } as const;
+export const SECTION = {
+  custom: 0,
+  type: 1,
+  import: 2,
+  function: 3,
+  memory: 5,
+  global: 6,
+  export: 7,
+  code: 10,
+  data: 11,
+  dataCount: 12,
+} as const;
 export const KIND = { function: 0, table: 1, memory: 2, global: 3 } as const;
 
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
@@ -81,6 +92,13 @@ export function findSection(sections: readonly Section[], id: number): Uint8Arra
 /** The same sections with some bodies replaced. */
 export function replaceSections(sections: readonly Section[], bodies: Readonly<Record<number, Uint8Array>>): Section[] {
   return sections.map((section) => ({ id: section.id, body: bodies[section.id] ?? section.body }));
+}
+
+/** The number that a function is exported under. Throws Fault `internal`: only modules of our own template are asked. */
+export function functionIndex(exports: readonly ExportEntry[], name: string): number {
+  const found = exports.find((entry) => entry.name === name && entry.kind === KIND.function);
+  if (found === undefined) throw new Fault('internal', `the module template has no function ${name}`);
+  return found.index;
 }
 
 /** The items of a vector of items that begin with their own length, as code entries do; the length is kept. */

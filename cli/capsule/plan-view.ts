@@ -1,10 +1,10 @@
 import type { CapsuleFacts, CapsulePlan, Danger, ImportFact, InspectResult } from '../../abi/capsule-control.js';
+import { WASM_PAGE_BYTES } from '../../abi/limits.js';
 import { formatBytes, formatCount } from '../view/human.js';
 import { type Part, paint, type StyleName, type Terminal } from '../view/terminal.js';
 
 const DANGER_STYLE: Record<Danger, StyleName> = { high: 'red', medium: 'yellow', low: 'plain' };
 const LABEL_CHARS = 13;
-const PAGE_BYTES = 65_536;
 const MS_PER_SECOND = 1000;
 
 type Line = readonly Part[];
@@ -68,7 +68,7 @@ function layOutFacts(facts: CapsuleFacts): Line[] {
     ),
     labelled(
       'limits',
-      `${formatBytes(limits.memoryPages * PAGE_BYTES)} memory, ${limits.wallMs / MS_PER_SECOND} s a call`,
+      `${formatBytes(limits.memoryPages * WASM_PAGE_BYTES)} memory, ${limits.wallMs / MS_PER_SECOND} s a call`,
     ),
     ...list(
       'warnings',

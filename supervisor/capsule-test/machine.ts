@@ -235,6 +235,6 @@ class GuestClock {
 
   /** In order with everything else on the channel: an invocation that is sent after this sees the new time. */
   send(): void {
-    if (this.aheadMs > 0) this.#worker?.channel.write(encodeFrame([TO_WORKER.clock, this.aheadMs]));
+    if (this.aheadMs > 0) this.#worker?.channel.output.write(encodeFrame([TO_WORKER.clock, this.aheadMs]));
   }
 }

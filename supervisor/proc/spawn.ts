@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Duplex, Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { Fault } from '../../abi/errno.js';
 import type { Tier } from '../../abi/manifest.js';
+import { WORKER_DESCRIPTORS } from '../../abi/worker-protocol.js';
+import type { StreamPair } from '../../bus/connection.js';
 import type { HostTools } from './host-tools.js';
 import { JAIL_BUNDLE, jailArguments, rlimitArguments } from './sandbox-profile.js';
 
@@ -15,7 +17,7 @@ export interface WorkerProcess {
   /** The process we started: bubblewrap in the jail, Node itself otherwise. */
   readonly pid: number;
   readonly tier: Tier;
-  readonly channel: Duplex;
+  readonly channel: StreamPair;
   readonly stderr: Readable;
   readonly exited: Promise<ExitStatus>;
   kill(signal: NodeJS.Signals): void;
@@ -32,17 +34,19 @@ export interface WorkerProgram {
  */
 const V8_FLAGS = ['--max-old-space-size=64', '--no-warnings', '--disable-proto=delete', '--stack-size=3900'];
 
-/** The only place where a worker starts. Its environment is empty and descriptor 3 is its only channel. */
+/** The only place where a worker starts. Its environment is empty and its channel is all it has to talk on. */
 export function spawnWorker(tier: Tier, program: WorkerProgram): WorkerProcess {
   const [file, ...args] = commandLine(tier, program);
   if (file === undefined) throw new Fault('internal', 'no command to start a worker with');
-  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], env: {}, cwd: '/' });
-  const channel = child.stdio[3] as Duplex | null | undefined;
+  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'], env: {}, cwd: '/' });
+  const input = child.stdio[WORKER_DESCRIPTORS.output] as Readable | null | undefined;
+  const output = child.stdio[WORKER_DESCRIPTORS.input] as Writable | null | undefined;
   // A failed spawn (no such file, no more processes) reports later; give it a listener and say it as an exit.
   const exited = waitForExit(child);
-  if (child.pid === undefined || !channel || !child.stderr) {
+  if (child.pid === undefined || !input || !output || !child.stderr) {
     throw new Fault('tier_unavailable', `a worker of tier ${tier} could not be started`);
   }
+  const channel = { input, output };
   return { pid: child.pid, tier, channel, stderr: child.stderr, exited, kill: (signal) => void child.kill(signal) };
 }
 

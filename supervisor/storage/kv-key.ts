@@ -18,6 +18,7 @@ const NUL = Buffer.from([0]);
 const AFTER_ANY = Buffer.from([0xff]);
 const AFTER_NUL = Buffer.from([1]);
 const LONE_SURROGATE = /\p{Surrogate}/u;
+const EXPECTED = `expected at most ${LIMITS.keyBytesMax} bytes of UTF-8 without NUL`;
 
 /** One key in the form it is stored under. `full` is null for a short key. */
 export interface StoredKey {
@@ -71,17 +72,15 @@ export function unpackLongValue(stored: Buffer): { full: Buffer; value: Buffer }
   return { full: stored.subarray(2, end), value: stored.subarray(end) };
 }
 
-const expected = `expected at most ${LIMITS.keyBytesMax} bytes of UTF-8 without NUL`;
-
 function encodeText(field: string, text: string): Buffer {
-  if (text.includes('\0')) throw new Fault('invalid_argument', `the ${field} holds a NUL, ${expected}`, { field });
+  if (text.includes('\0')) throw new Fault('invalid_argument', `the ${field} holds a NUL, ${EXPECTED}`, { field });
   const bytes = Buffer.from(text);
   // Encoding would turn each lone surrogate into the same replacement character: two keys would become one. ASCII has none.
   if (bytes.length !== text.length && LONE_SURROGATE.test(text)) {
-    throw new Fault('invalid_argument', `the ${field} is not well-formed Unicode, ${expected}`, { field });
+    throw new Fault('invalid_argument', `the ${field} is not well-formed Unicode, ${EXPECTED}`, { field });
   }
   if (bytes.length > LIMITS.keyBytesMax) {
-    throw new Fault('too_large', `the ${field} has ${bytes.length} bytes, ${expected}`, { field });
+    throw new Fault('too_large', `the ${field} has ${bytes.length} bytes, ${EXPECTED}`, { field });
   }
   return bytes;
 }

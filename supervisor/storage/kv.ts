@@ -40,6 +40,8 @@ export class KvStore {
   readonly #values: BytesTable;
   readonly #usage: BytesTable;
   readonly #limits: KvLimits;
+  /** The last one: a guest makes its calls one after the other. */
+  #namespace: { readonly principal: string; readonly capsule: string; readonly bytes: Buffer } | null = null;
 
   constructor(store: Store, limits: KvLimits = KV_LIMITS) {
     this.#store = store;
@@ -50,7 +52,7 @@ export class KvStore {
 
   /** The value, or null when there is none. The Buffer is the caller's own. */
   get(principal: string, capsule: string, key: string): Buffer | null {
-    return this.#read(encodeKey(encodeNamespace(principal, capsule), key));
+    return this.#read(encodeKey(this.#namespaceOf(principal, capsule), key));
   }
 
   /**
@@ -58,14 +60,14 @@ export class KvStore {
    * Faults: `invalid_argument`, `too_large`, `quota_exceeded`, `no_space`, `io_error`.
    */
   async set(principal: string, capsule: string, key: string, value: Uint8Array): Promise<void> {
-    const stored = encodeKey(encodeNamespace(principal, capsule), key);
+    const stored = encodeKey(this.#namespaceOf(principal, capsule), key);
     const bytes = this.#encodeValue(stored, value);
     await this.#store.write(() => this.#put(principal, stored, bytes));
   }
 
   /** True when there was a value. Deleting what is not there is no error. */
   async delete(principal: string, capsule: string, key: string): Promise<boolean> {
-    const { physical } = encodeKey(encodeNamespace(principal, capsule), key);
+    const { physical } = encodeKey(this.#namespaceOf(principal, capsule), key);
     return this.#store.write(() => this.#remove(principal, [physical]) === 1);
   }
 
@@ -80,7 +82,7 @@ export class KvStore {
     expected: Uint8Array | null,
     value: Uint8Array,
   ): Promise<boolean> {
-    const stored = encodeKey(encodeNamespace(principal, capsule), key);
+    const stored = encodeKey(this.#namespaceOf(principal, capsule), key);
     const bytes = this.#encodeValue(stored, value);
     return this.#store.write(() => {
       const present = this.#read(stored);
@@ -92,7 +94,7 @@ export class KvStore {
 
   /** Full keys that start with `prefix` (empty: all), in order, from one snapshot. `too_large` when they are too many. */
   async list(principal: string, capsule: string, prefix: string): Promise<string[]> {
-    const namespace = encodeNamespace(principal, capsule);
+    const namespace = this.#namespaceOf(principal, capsule);
     const wanted = encodePrefix(prefix);
     const found: Buffer[] = [];
     let bytesLeft = this.#limits.listBytesMax;
@@ -117,7 +119,7 @@ export class KvStore {
    * 2,048 keys, each complete with its change of usage; a crash in between leaves the rest in place.
    */
   async clearPrefix(principal: string, capsule: string, prefix: string): Promise<number> {
-    const namespace = encodeNamespace(principal, capsule);
+    const namespace = this.#namespaceOf(principal, capsule);
     const wanted = encodePrefix(prefix);
     let removed = 0;
     let batch: Buffer[] = [];
@@ -138,7 +140,7 @@ export class KvStore {
   /** How many keys a capsule has. */
   async count(principal: string, capsule: string): Promise<number> {
     let count = 0;
-    for (const _ of this.#values.keys(rangeOfPrefix(encodeNamespace(principal, capsule), encodePrefix('')))) {
+    for (const _ of this.#values.keys(rangeOfPrefix(this.#namespaceOf(principal, capsule), encodePrefix('')))) {
       if (++count % KEYS_PER_TURN === 0) await nextTurn();
     }
     return count;
@@ -148,6 +150,14 @@ export class KvStore {
   usage(principal: string): number {
     const bytes = this.#usage.get(Buffer.from(principal));
     return bytes === null ? 0 : Number(bytes.readBigUInt64LE(0));
+  }
+
+  #namespaceOf(principal: string, capsule: string): Buffer {
+    const last = this.#namespace;
+    if (last?.principal === principal && last.capsule === capsule) return last.bytes;
+    const bytes = encodeNamespace(principal, capsule);
+    this.#namespace = { principal, capsule, bytes };
+    return bytes;
   }
 
   #read(stored: StoredKey): Buffer | null {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { asFault, Fault } from '../../abi/errno.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
 import type { Actor } from '../../bus/message.js';
@@ -60,15 +61,13 @@ export interface SyscallHandler<Request> {
 
 export const EMPTY = Buffer.alloc(0);
 
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
-
-/** UTF-8 text, or Fault invalid_argument naming the parameter. */
-export function decodeText(bytes: Buffer | undefined, field: string): string {
-  try {
-    return strictUtf8.decode(bytes ?? EMPTY);
-  } catch (error) {
-    throw new Fault('invalid_argument', `${field} is not valid UTF-8`, { field, cause: error });
-  }
+/**
+ * UTF-8 text as it is, a byte order mark in front included: without it two keys would be one. Throws Fault `invalid_argument`
+ * naming the parameter.
+ */
+export function decodeText(bytes: Buffer = EMPTY, field: string): string {
+  if (!isUtf8(bytes)) throw new Fault('invalid_argument', `${field} is not valid UTF-8`, { field });
+  return bytes.toString('utf8');
 }
 
 /** A decimal number as ASCII digits (ABI reference 1.2); zeros in front do not count. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { type CallContext, EMPTY, encodeJson, type SyscallHandler } from './handler.js';
@@ -30,7 +31,6 @@ const PROFILES: Readonly<Record<string, string>> = {
   human: 'chat',
 };
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const lossy = (bytes: Buffer | undefined) => (bytes ?? EMPTY).toString('utf8');
 
 export function makeUplinkHandlers(uplinks: UplinkService) {
@@ -88,10 +88,6 @@ function takeId(text: string): string {
 }
 
 /** What is not UTF-8 counts as empty, as in the original. */
-function takeContent(bytes: Buffer | undefined): string {
-  try {
-    return strictUtf8.decode(bytes ?? EMPTY);
-  } catch {
-    return '';
-  }
+function takeContent(bytes: Buffer = EMPTY): string {
+  return isUtf8(bytes) ? bytes.toString('utf8') : '';
 }

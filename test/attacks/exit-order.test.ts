@@ -1,4 +1,4 @@
-import { Duplex, PassThrough } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { test } from 'tap';
 import type { Fault } from '../../abi/errno.js';
@@ -22,7 +22,7 @@ function fakeWorker() {
   const worker: WorkerProcess = {
     pid: 2 ** 30,
     tier: 'jail',
-    channel: Duplex.from({ readable: out, writable: into }),
+    channel: { input: out, output: into },
     stderr: new PassThrough(),
     exited,
     kill: (signal) => void signals.push(signal),

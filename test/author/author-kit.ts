@@ -6,6 +6,7 @@ import { type FakeIo, makeFakeIo } from '../kit/fake-io.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { type CliResult, runCli } from '../kit/run-cli.js';
 import { TOOLCHAIN_DIR } from '../kit/toolchain.js';
+import { startWorker } from '../kit/worker-bench.js';
 
 /** A cache of its own for each test file, with the merged QuickJS that was made already: it takes seconds. */
 const CACHE = mkdtempSync(join(tmpdir(), 'astrid-author-cache-'));
@@ -56,4 +57,17 @@ export class Workshop {
 /** The smallest capsule around a main file; `more` is appended to its manifest. */
 export function manifestOf(name: string, more = ''): string {
   return `[package]\nname = "${name}"\nversion = "0.1.0"\nabi = 3\n\n[[component]]\nid = "main"\nfile = "${name}.wasm"\n\n${more}`;
+}
+
+/** What a module answers to the interceptor `go`: its return code, its error and its result; or what it trapped with. */
+export async function answerOf(wasm: Uint8Array): Promise<string> {
+  const worker = await startWorker({ wasm });
+  try {
+    const outcome = await worker.invoke('astrid_hook_trigger', '{"name":"go","arguments":[]}');
+    return outcome.kind === 'done'
+      ? `${outcome.returnCode}${outcome.error}:${outcome.output.subarray(1)}`
+      : outcome.fault.message;
+  } finally {
+    await worker.end();
+  }
 }

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import { FakeSupervisor } from '../kit/fake-supervisor.js';
 import { startCli } from '../kit/run-cli.js';
-import { startWorker } from '../kit/worker-bench.js';
-import { Workshop } from './author-kit.js';
+import { answerOf, Workshop } from './author-kit.js';
 
 const MAIN = (reply: string) => `
 import { defineCapsule } from 'astrid/sdk';
@@ -29,18 +28,6 @@ async function startFakeIn(
 }
 
 const wasmOf = (call: { params: Readonly<Record<string, unknown>> }) => call.params['wasm'] as Uint8Array;
-
-async function answerOf(wasm: Uint8Array): Promise<string> {
-  const worker = await startWorker({ wasm });
-  try {
-    const outcome = await worker.invoke('astrid_hook_trigger', '{"name":"go","arguments":[]}');
-    return outcome.kind === 'done'
-      ? `${outcome.returnCode}${outcome.error}:${outcome.output.subarray(1)}`
-      : outcome.fault.message;
-  } finally {
-    await worker.end();
-  }
-}
 
 test('capsule dev, a change, swaps in a module that runs, under the plan that was shown', async (t) => {
   const shop = new Workshop(t);

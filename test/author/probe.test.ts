@@ -5,8 +5,7 @@ import { buildForDev } from '../../cli/author/dev-build.js';
 import { closeBundler } from '../../cli/build/bundle.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { TOOLCHAIN_DIR } from '../kit/toolchain.js';
-import { startWorker } from '../kit/worker-bench.js';
-import { Workshop } from './author-kit.js';
+import { answerOf, Workshop } from './author-kit.js';
 
 const main = (size: number, reply: string) => `
 import { defineCapsule } from 'astrid/sdk';
@@ -15,16 +14,6 @@ const large = '${'x'.repeat(size)}';
 const kept = new Array(1000).fill(0).map((_, index) => index);
 defineCapsule({ interceptors: { go: () => final(\`${reply} \${large.length} \${kept.length} \${kept[999]}\`) } });
 `;
-
-async function answerOf(wasm: Uint8Array): Promise<string> {
-  const worker = await startWorker({ wasm });
-  try {
-    const outcome = await worker.invoke('astrid_hook_trigger', '{"name":"go","arguments":[]}');
-    return outcome.kind === 'done' ? outcome.output.subarray(1).toString() : outcome.fault.message;
-  } finally {
-    await worker.end();
-  }
-}
 
 test('what dev builds holds its own script whole: small after large, large after small, and larger than any room', async (t) => {
   t.teardown(closeBundler);
@@ -36,6 +25,6 @@ test('what dev builds holds its own script whole: small after large, large after
   for (const [turn, size] of sizes.entries()) {
     writeFileSync(join(dir, 'main.ts'), main(size, `turn ${turn}`));
     const { wasm } = await buildForDev(project);
-    t.equal(await answerOf(wasm), `"turn ${turn} ${size} 1000 999"`);
+    t.equal(await answerOf(wasm), `0:"turn ${turn} ${size} 1000 999"`);
   }
 });

@@ -153,8 +153,8 @@ export async function measureHostCalls(): Promise<Figure[]> {
     if ((await jailMissing()) === false) sides.push(await openHostCalls('jail'));
     const turns: { readonly stolen: number; readonly samples: number[][][] }[] = [];
     const quiet = () => turns.filter(({ stolen }) => stolen < STOLEN_MAX).length;
-    const isDone = () => turns.length >= TURNS && (quiet() >= TURNS || performance.now() > end);
     const end = performance.now() + WAIT_MS;
+    const isDone = () => turns.length >= TURNS && (quiet() >= TURNS || performance.now() > end);
     for (let turn = 0; !isDone(); turn++) {
       const before = cpuTicks();
       const samples: number[][][] = [];

@@ -33,9 +33,9 @@ async function attack(tier: Tier): Promise<Report> {
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   const worker = spawnWorker(tier, { tools: await hostTools, workerBundle: ATTACKER });
   try {
-    worker.channel.write(JSON.stringify({ secret, socketPath, port, parentPid: process.pid }));
+    worker.channel.output.write(JSON.stringify({ secret, socketPath, port, parentPid: process.pid }));
     const chunks: Buffer[] = [];
-    for await (const chunk of worker.channel) chunks.push(chunk as Buffer);
+    for await (const chunk of worker.channel.input) chunks.push(chunk as Buffer);
     return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Report;
   } finally {
     worker.kill('SIGKILL');

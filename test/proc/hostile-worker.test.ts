@@ -57,8 +57,8 @@ const ATTACKS: readonly [string, Buffer[], string][] = [
 function attackerProgram(bytes: readonly Buffer[], inBytes: boolean): string {
   const payload = Buffer.concat(bytes).toString('base64');
   return `import fs from 'node:fs';
-const read = () => { const head = Buffer.alloc(4); fs.readSync(3, head, 0, 4); let left = head.readUInt32LE();
-  const body = Buffer.alloc(65536); while (left > 0) left -= fs.readSync(3, body, 0, Math.min(left, 65536)); };
+const read = () => { const head = Buffer.alloc(4); fs.readSync(4, head, 0, 4); let left = head.readUInt32LE();
+  const body = Buffer.alloc(65536); while (left > 0) left -= fs.readSync(4, body, 0, Math.min(left, 65536)); };
 read();
 fs.writeSync(3, Buffer.from('${loaded.toString('base64')}', 'base64'));
 read();

@@ -1,4 +1,4 @@
-import { Duplex, PassThrough } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import type { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { type LinkHandlers, WorkerLink } from '../../supervisor/proc/worker-link.js';
@@ -28,7 +28,7 @@ export function openIdleLink(handlers: Partial<LinkHandlers> = {}) {
   const worker = {
     pid: 1,
     tier: 'jail',
-    channel: Duplex.from({ readable: toSupervisor, writable: toWorker }),
+    channel: { input: toSupervisor, output: toWorker },
     stderr: new PassThrough(),
     exited: new Promise<never>(() => undefined),
     kill: () => undefined,
