@@ -33,8 +33,9 @@ const HEAP_MIB_MAX = 128;
 const STACK_MIB = 4;
 const WAITING_MAX = 256;
 /**
- * A task that takes longer is ended with its thread. An engine near its heap limit may collect garbage for minutes instead of giving
- * up (Node 26 does), and a capsule that is being inspected must not hold a thread for ever. A large log takes its time.
+ * A task that takes longer is answered, and its thread told to end: a capsule that is being inspected must not hold a thread for
+ * ever. A large log takes its time. What tasks allocate is bounded by what they read; the heap limit is no wall, since Node 26
+ * neither gives up near it nor always ends such a thread (nodejs/node pull request 65019 calls it best effort).
  */
 const TASK_MS_MAX: Readonly<Record<TaskName, number>> = {
   hashBlake3: 60_000,
