@@ -10,11 +10,12 @@ const FAILURES_SHOWN = 50;
 /** The longest, in seconds: begun last, one of them would run alone. */
 const LONG = ['rust/', 'conformance/', 'store/', 'vfs/crash', 'author/', 'as-guest', 'attacks/', 'build/'];
 
+/** Compiled files, by their sources: what was compiled of a file that is gone stays in `dist`. */
 function listTests(directory) {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) return entry.name === 'bench' ? [] : listTests(path);
-    return entry.name.endsWith('.test.js') ? [relative(root, path)] : [];
+    return entry.name.endsWith('.test.ts') ? [join('dist', relative(root, path)).replace(/\.ts$/, '.js')] : [];
   });
 }
 
@@ -52,7 +53,7 @@ async function runAll(tests) {
 
 const { buildAll } = await import('../cli/setup.mjs');
 await buildAll();
-const tests = listTests(join(root, 'dist/test'))
+const tests = listTests(join(root, 'test'))
   .filter((path) => wanted.length === 0 || wanted.some((word) => path.includes(word)))
   .sort((one, other) => rankOf(one) - rankOf(other));
 const { passed, failures } = await runAll(tests);
