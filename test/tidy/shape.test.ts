@@ -1,11 +1,31 @@
+import { readdirSync } from 'node:fs';
 import { test } from 'tap';
 import { FAULT_CODES } from '../../abi/errno.js';
 import { checkLimits } from '../../abi/limits.js';
 import { SYSCALL_COUNT, SYSCALLS } from '../../abi/table.js';
+import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { readSources } from '../kit/source-files.js';
 
 const LINES_MAX = 400;
 const ROOMS = ['abi', 'bus', 'worker', 'supervisor', 'cli', 'capsules'];
+
+/** Built or installed; git ignores them. */
+const MADE = new Set(['node_modules', 'dist']);
+const FILES = [
+  'LICENSE-APACHE',
+  'LICENSE-MIT',
+  'README.md',
+  'biome.json',
+  'package-lock.json',
+  'package.json',
+  'tsconfig.json',
+];
+
+test('the top level holds the rooms and a few small files, and nothing that a tool left there', (t) => {
+  const found = readdirSync(PACKAGE_ROOT).filter((name) => !name.startsWith('.') && !MADE.has(name));
+  t.same(found.sort(), [...ROOMS, 'test', 'docs', ...FILES].sort());
+  t.end();
+});
 
 test('every source file fits in a head', (t) => {
   const long = readSources(...ROOMS)
