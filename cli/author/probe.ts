@@ -27,8 +27,10 @@ const OPCODE = {
   end: 0x0b,
   localGet: 0x20,
   i32Const: 0x41,
+  i32LtU: 0x49,
   i32GtU: 0x4b,
   i32Add: 0x6a,
+  i32And: 0x71,
   memoryCopy: [0xfc, 0x0a, 0, 0],
   memoryFill: [0xfc, 0x0b, 0],
 } as const;
@@ -41,6 +43,8 @@ interface Probed {
   readonly loaded: LoadedScript;
   /** How the instance stood when the script was loaded. */
   readonly image: Image;
+  /** Whether the script came into the module without it; if not, into its own, which takes far longer. */
+  readonly isShared: boolean;
 }
 
 /**
@@ -53,18 +57,23 @@ export function loadInProbe(linked: Uint8Array, segment: Uint8Array, sourceMap: 
   const { bytes, segmentAt } = makeProbe(exposed);
   if (last?.bytes.equals(bytes) !== true) last = { bytes, module: new WebAssembly.Module(Buffer.from(bytes)) };
   try {
-    return load(last.module, sourceMap, ({ memory }) => {
+    const put = ({ memory }: TemplateExports) => {
       memory.grow(Math.ceil(segment.length / WASM_PAGE_BYTES));
       new Uint8Array(memory.buffer).set(segment, segmentAt);
-    });
+    };
+    return { ...load(last.module, sourceMap, put), isShared: true };
   } catch (error) {
     if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-    // A script so large that its copy would lie over it; or one that traps by itself, and does so again.
-    return load(exposed, sourceMap);
+    // A script whose copy would lie over it; or one that traps by itself, and does so again.
+    return { ...load(exposed, sourceMap), isShared: false };
   }
 }
 
-function load(module: Uint8Array | WebAssembly.Module, sourceMap: string, onMade?: LoadWatcher['onMade']): Probed {
+function load(
+  module: Uint8Array | WebAssembly.Module,
+  sourceMap: string,
+  onMade?: LoadWatcher['onMade'],
+): Omit<Probed, 'isShared'> {
   const images: Image[] = [];
   const onLoaded = (exports: TemplateExports) => void images.push(takeImage(exports));
   const loaded = checkLoading(module, sourceMap, { ...(onMade && { onMade }), onLoaded });
@@ -92,8 +101,8 @@ function makeProbe(exposed: Uint8Array): { readonly bytes: Buffer; readonly segm
 }
 
 /**
- * `(to, bytes)`: copies, and after the whole segment (the header comes first) leaves zeros where it lay, which is the heap's. A
- * target that is not below it would be cleared with it: then it traps.
+ * `(to, bytes)`: copies, and after the whole segment (the header comes first) leaves zeros where it lay, as in memory that was
+ * never used. A target that overlaps it would be cleared with it: then it traps.
  */
 function makeFillCode(segmentAt: number): Uint8Array {
   const from = [OPCODE.i32Const, ...encodeSigned(BigInt(segmentAt))];
@@ -101,7 +110,9 @@ function makeFillCode(segmentAt: number): Uint8Array {
   const bytes = [OPCODE.localGet, 1];
   const code = [
     0,
-    ...[...to, ...bytes, OPCODE.i32Add, ...from, OPCODE.i32GtU, OPCODE.if, NO_RESULT, OPCODE.unreachable, OPCODE.end],
+    ...[...to, ...bytes, OPCODE.i32Add, ...from, OPCODE.i32GtU],
+    ...[...to, ...from, ...bytes, OPCODE.i32Add, OPCODE.i32LtU, OPCODE.i32And],
+    ...[OPCODE.if, NO_RESULT, OPCODE.unreachable, OPCODE.end],
     ...[...to, ...from, ...bytes, ...OPCODE.memoryCopy],
     ...[...bytes, OPCODE.i32Const, SEGMENT.headerBytes, OPCODE.i32GtU, OPCODE.if, NO_RESULT],
     ...[...from, OPCODE.i32Const, 0, ...bytes, ...OPCODE.memoryFill, OPCODE.end],

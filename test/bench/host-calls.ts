@@ -20,7 +20,7 @@ interface Side {
 }
 
 /** A machine changes its pace within seconds; what is compared is measured within one. */
-const TURNS = 15;
+const TURNS = 30;
 /** A supervisor that has been up for a minute has its hot paths compiled. */
 const WARM_TURNS = 5;
 /** So long at most is waited for quiet turns, while a virtual machine's host is busy with others. */
