@@ -28,6 +28,11 @@ export const CAPSULE_METHODS = {
     params: z.strictObject({ ...offer, planHash: z.string().regex(/^[0-9a-f]{64}$/, 'the hash of a plan') }),
     stream: false,
   },
+  /**
+   * Puts another build in the place of what is installed, without a plan that was shown: same name, version and source, and
+   * nothing that it might not do before. For anything beyond Fault `plan_changed`. Answers `InstallResult`.
+   */
+  'capsule.swap': { params: z.strictObject(offer), stream: false },
   /** `purge`: what the capsule stored goes, too, also when it is not installed any more. Its secrets, settings and timers always go. */
   'capsule.remove': { params: z.strictObject({ name, purge: z.boolean().default(false) }), stream: false },
   /** A build of this installed capsule is under way and will be offered: what its start needs may get ready. Promises nothing. */

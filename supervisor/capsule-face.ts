@@ -41,6 +41,7 @@ export function makeCapsuleFace(parts: CapsuleFaceParts): KernelFace['capsules']
   return {
     plan: (offer) => installer.plan(offer),
     install: (offer, client) => installer.install(offer, client),
+    swap: (offer, client) => installer.swap(offer, client),
     remove: (name, purge, client) => installer.remove(name, purge, client),
     collectGarbage: (dryRun, client) => installer.collectGarbage(dryRun, client),
     list: () => catalog.list(),

@@ -1,4 +1,4 @@
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 import type { ControlClient } from '../client.js';
 import { readRecord } from '../results.js';
 import type { DevBuild } from './dev-build.js';
@@ -9,18 +9,6 @@ interface Plan {
   readonly planHash: string;
   /** Why a person has to look, one reason a line. */
   readonly consent?: readonly string[];
-  readonly kind?: string;
-  readonly previous?: { readonly source: string } | null;
-  readonly changes?: readonly { readonly change: string }[];
-}
-
-/**
- * Why a person has to agree. Other code under the version, source and permissions that were agreed to is what they asked for
- * when they started `capsule dev` on this directory; anything beyond that they are asked about.
- */
-function listReasons({ consent = [], kind, previous, changes = [] }: Plan, source: string): readonly string[] {
-  const isSameWork = kind === 'reinstall' && previous?.source === source;
-  return isSameWork && !changes.some(({ change }) => change === 'added') ? [] : consent;
 }
 
 /** The part of a client that swapping needs; the methods belong to the part of the protocol that installs capsules. */
@@ -36,8 +24,9 @@ export function expectBuild(client: Requests, name: string): void {
 }
 
 /**
- * Puts a build in the place of the running capsule. Its values stay: they belong to the name. Fault `approval_denied` when
- * the manifest asks for more than was agreed to and `accepted` does not hold it; whatever the supervisor refuses it with.
+ * Puts a build in the place of the running capsule. Its values stay: they belong to the name. Other code under the version,
+ * source and permissions that were agreed to is what a person asked for who started `capsule dev` on this directory; about
+ * anything beyond that they are asked. Fault `approval_denied` when they do not agree; whatever the supervisor refuses it with.
  */
 export async function swapIn(
   client: Requests,
@@ -46,12 +35,17 @@ export async function swapIn(
   agrees: (reasons: readonly string[]) => boolean,
 ): Promise<void> {
   const offer = { manifest: build.manifestText, wasm: build.wasm, source };
-  const plan = readRecord<Plan>(await ask(client, 'capsule.plan', offer), 'capsule.plan');
-  const reasons = listReasons(plan, source);
-  if (reasons.length > 0 && !agrees(reasons)) {
-    throw new Fault('approval_denied', `${build.name} asks for what nobody agreed to: ${reasons.join('; ')}`, {
+  try {
+    await ask(client, 'capsule.swap', offer);
+    return;
+  } catch (error) {
+    if (asFault(error).code !== 'plan_changed') throw error;
+  }
+  const { planHash, consent = [] } = readRecord<Plan>(await ask(client, 'capsule.plan', offer), 'capsule.plan');
+  if (consent.length > 0 && !agrees(consent)) {
+    throw new Fault('approval_denied', `${build.name} asks for what nobody agreed to: ${consent.join('; ')}`, {
       field: 'accept',
     });
   }
-  await ask(client, 'capsule.install', { ...offer, planHash: plan.planHash });
+  await ask(client, 'capsule.install', { ...offer, planHash });
 }

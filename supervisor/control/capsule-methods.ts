@@ -7,6 +7,7 @@ export function makeCapsuleHandlers({ capsules }: KernelFace): Pick<ControlHandl
   return {
     'capsule.plan': (offer) => capsules.plan(offer),
     'capsule.install': (offer, { client }) => capsules.install(offer, client),
+    'capsule.swap': (offer, { client }) => capsules.swap(offer, client),
     'capsule.remove': ({ name, purge }, { client }) => capsules.remove(name, purge, client),
     'capsule.expect': async ({ name }) => capsules.expect(name),
     'capsule.list': () => capsules.list(),

@@ -112,6 +112,7 @@ export interface KernelFace {
   readonly capsules: {
     plan(offer: ControlParams<'capsule.plan'>): Promise<CapsulePlan>;
     install(offer: ControlParams<'capsule.install'>, client: string): Promise<InstallResult>;
+    swap(offer: ControlParams<'capsule.swap'>, client: string): Promise<InstallResult>;
     remove(name: string, purge: boolean, client: string): Promise<RemoveResult>;
     /** A new build of it is about to be offered. */
     expect(name: string): void;

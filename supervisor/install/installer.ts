@@ -9,7 +9,7 @@ import { orderCapsules } from '../capsule/order.js';
 import { RecordChange, removeRecord } from '../capsule/record-change.js';
 import type { CapsuleStore, InstalledCapsule } from '../capsule/store.js';
 import type { LifecycleRunner } from '../lifecycle/runner.js';
-import { countValues, listLeft, makePlan, requirePlan, without } from './plan.js';
+import { countValues, listLeft, makePlan, requirePlan, requireSameWork, without } from './plan.js';
 import type { CapsuleRunner, InstallAudit } from './runner.js';
 
 /** A capsule as an uplink offers it. Nothing in it is believed: it is examined here, at the plan and at the install. */
@@ -68,9 +68,19 @@ export class Installer {
    * @throws Fault `plan_changed`; the refusal of the plan; what the install hook or the start failed with
    */
   install(offer: Offer & { readonly planHash: string }, client: string): Promise<InstallResult> {
+    return this.#apply(offer, client, (plan) => requirePlan(plan, offer.planHash));
+  }
+
+  /** As `install`, of another build of what is installed: for that alone nobody has to be shown a plan. */
+  swap(offer: Offer, client: string): Promise<InstallResult> {
+    return this.#apply(offer, client, requireSameWork);
+  }
+
+  /** @param requireConsent throws for a plan that nobody agreed to */
+  #apply(offer: Offer, client: string, requireConsent: (plan: CapsulePlan) => void): Promise<InstallResult> {
     return this.#alone(async () => {
       const { plan, isInstalled } = await this.#prepare(offer);
-      requirePlan(plan, offer.planHash);
+      requireConsent(plan);
       refuse(plan);
       const { name, version, hash, kind } = plan;
       const action = isInstalled ? 'capsule.upgrade' : 'capsule.install';

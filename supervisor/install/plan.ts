@@ -110,6 +110,14 @@ function listWaiting({ facts, installed, manifest }: PlanInput): string[] {
   return after.filter((name) => name !== facts.name && !can.has(name));
 }
 
+/** Other code in the place of what is installed, and nothing else. @throws Fault `plan_changed` */
+export function requireSameWork({ name, kind, previous, source, changes }: CapsulePlan): void {
+  const isSame = kind === 'reinstall' && previous?.source === source;
+  if (isSame && !changes.some(({ change }) => change === 'added')) return;
+  const message = `${name}: this is more than another build of what is installed; look at its plan`;
+  throw new Fault('plan_changed', message, { field: 'manifest' });
+}
+
 /** @throws Fault `plan_changed` */
 export function requirePlan(plan: CapsulePlan, planHash: string): void {
   if (plan.planHash === planHash) return;

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
+import { Fault } from '../../abi/errno.js';
 import { FakeSupervisor } from '../kit/fake-supervisor.js';
 import { startCli } from '../kit/run-cli.js';
 import { answerOf, Workshop } from './author-kit.js';
@@ -18,9 +19,18 @@ async function startFakeIn(
   extra: Record<string, unknown> = {},
 ) {
   const consent = extra['consent'] ?? [];
+  let installs = 0;
   const methods = {
+    'capsule.swap': () => {
+      // As the real one: what is not installed yet is more than another build.
+      if (installs === 0) throw new Fault('plan_changed', 'look at its plan');
+      return {};
+    },
     'capsule.plan': () => ({ planHash: 'ab'.repeat(32), consent }),
-    'capsule.install': () => ({}),
+    'capsule.install': () => {
+      installs += 1;
+      return {};
+    },
   };
   const fake = await FakeSupervisor.start(join(shop.root, 'home'), { logs: () => undefined }, { extra: methods });
   t.teardown(() => fake.stop());
@@ -38,7 +48,7 @@ test('capsule dev, a change, swaps in a module that runs, under the plan that wa
   const first = await fake.waitCall('capsule.install');
   await io.outText.until('swapped in');
   writeFileSync(join(dir, 'main.ts'), MAIN('two'));
-  const second = await fake.waitCall('capsule.install', 2);
+  const second = await fake.waitCall('capsule.swap', 2);
   await io.outText.until('swapped in');
   io.interrupt();
   t.equal(await running, 130);
@@ -46,6 +56,11 @@ test('capsule dev, a change, swaps in a module that runs, under the plan that wa
   t.equal(first.params['source'], `path:${dir}`, 'as an install of the directory names it');
   t.equal(await answerOf(wasmOf(first)), '0:"one"');
   t.equal(await answerOf(wasmOf(second)), '0:"two"');
+  t.same(
+    fake.calls.map(({ method }) => method).filter((method) => /plan|install|swap/.test(method)),
+    ['capsule.swap', 'capsule.plan', 'capsule.install', 'capsule.swap'],
+    'other code alone is sent once',
+  );
 });
 
 test('capsule dev, source that does not build, shows line and column, and the next good one is swapped in', async (t) => {

@@ -9,7 +9,7 @@ import type { ControlClient } from '../../cli/client.js';
 import { HEARS_PROMPTS, logAt, SAYS_HEARD } from '../kit/guests.js';
 import { openSession, rowOf, waitForLog, waitForNthLog } from '../kit/log-watch.js';
 import { childrenOf, startSupervisor } from '../kit/real-supervisor.js';
-import { faultOf, installOffer, makeOffer, planOf } from './kit.js';
+import { faultOf, installOffer, makeOffer, type Offered, planOf } from './kit.js';
 
 async function start(t: Test, options: Parameters<typeof startSupervisor>[0] = {}) {
   const supervisor = await startSupervisor(options);
@@ -74,6 +74,34 @@ test('an install, something else than what was shown, is refused', async (t) => 
   await client.request('capsule.install', { ...shown, planHash });
   const late = await faultOf(client.request('capsule.install', { ...shown, planHash }));
   t.equal(late.code, 'plan_changed', 'what is installed meanwhile is part of the plan: it is used up');
+});
+
+test('a swap puts other code in the place of what runs, and nothing that asks for more', async (t) => {
+  const { supervisor, client } = await start(t);
+  const offer = await makeOffer({ name: 'demo' });
+  const swap = (offered: Offered) => client.request('capsule.swap', offered, { waitMs: 30_000 });
+  t.match(await faultOf(swap(offer)), { code: 'plan_changed' }, 'nothing is installed');
+  await installOffer(client, offer);
+  const other = await makeOffer({ name: 'demo', body: SAYS_HEARD });
+  const more = [
+    { ...other, manifest: `${other.manifest}\n[capabilities]\nnet = ["*"]\n` },
+    { ...other, source: 'https://elsewhere.example/x' },
+    { ...other, manifest: other.manifest.replace('version = "1.0.0"', 'version = "1.0.1"') },
+    { ...other, manifest: other.manifest.replace('version = "1.0.0"', 'version = "0.9.0"'), allowDowngrade: true },
+  ];
+  for (const offered of more) t.match(await faultOf(swap(offered)), { code: 'plan_changed', field: 'manifest' });
+  const { hash } = await planOf(client, other);
+  t.match(await swap(other), { name: 'demo', kind: 'reinstall', hash, waits: null });
+  const { say } = await openSession(client, supervisor.workspace);
+  await say('hello');
+  await waitForLog(client, 'demo', /heard/);
+  const entries: LoggedEvent[] = [];
+  for await (const entry of await client.stream('audit.tail', { lines: 200 })) entries.push(entry as LoggedEvent);
+  t.match(
+    JSON.stringify(entries),
+    new RegExp(`capsule\\.upgrade.*${hash}`),
+    'it is written down like any other change',
+  );
 });
 
 test('an install that was said to come finds its process already started; of what does not run, nothing is started', async (t) => {
