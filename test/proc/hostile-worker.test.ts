@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import type { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
-import { FROM_WORKER } from '../../abi/worker-protocol.js';
+import { FROM_WORKER, WORKER_DESCRIPTORS } from '../../abi/worker-protocol.js';
 import { encodeFrame } from '../../bus/frame.js';
 import { spawnWorker } from '../../supervisor/proc/spawn.js';
 import { WorkerLink } from '../../supervisor/proc/worker-link.js';
@@ -53,8 +53,14 @@ const ATTACKS: readonly [string, Buffer[], string][] = [
   ['half a frame and the end', [Buffer.from([200, 0, 0, 0, 1, 2, 3])], 'bad_frame'],
 ];
 
+interface Way {
+  /** One byte a write. */
+  readonly inBytes?: boolean;
+  readonly output?: number;
+}
+
 /** A program in the worker's place that says it has loaded, waits for an invocation, then sends its bytes. */
-function attackerProgram(bytes: readonly Buffer[], inBytes: boolean): string {
+function attackerProgram(bytes: readonly Buffer[], { inBytes = false, output = 3 }: Way): string {
   const payload = Buffer.concat(bytes).toString('base64');
   return `import fs from 'node:fs';
 const read = () => { const head = Buffer.alloc(4); fs.readSync(4, head, 0, 4); let left = head.readUInt32LE();
@@ -64,8 +70,8 @@ fs.writeSync(3, Buffer.from('${loaded.toString('base64')}', 'base64'));
 read();
 const payload = Buffer.from('${payload}', 'base64');
 try {
-  if (${inBytes}) for (const byte of payload) fs.writeSync(3, Buffer.from([byte]));
-  else fs.writeSync(3, payload);
+  if (${inBytes}) for (const byte of payload) fs.writeSync(${output}, Buffer.from([byte]));
+  else fs.writeSync(${output}, payload);
 } catch {}
 process.exit(0);
 `;
@@ -77,9 +83,9 @@ interface Result {
   readonly calls: number;
 }
 
-async function attack(directory: string, bytes: readonly Buffer[], inBytes = false): Promise<Result> {
+async function attack(directory: string, bytes: readonly Buffer[], way: Way = {}): Promise<Result> {
   const program = join(directory, 'attacker.mjs');
-  writeFileSync(program, attackerProgram(bytes, inBytes));
+  writeFileSync(program, attackerProgram(bytes, way));
   const worker = spawnWorker('process', { tools: await hostTools, workerBundle: program });
   worker.stderr.resume();
   const violations: Fault[] = [];
@@ -108,8 +114,15 @@ test('whatever a worker sends, it ends that worker with one clear code and throw
 test('a legal call in single bytes is understood, and one that is cut off is not made', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'astrid-hostile-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
-  const whole = await attack(directory, [call(1, KV_GET, key)], true);
+  const whole = await attack(directory, [call(1, KV_GET, key)], { inBytes: true });
   t.match(whole, { calls: 1, violations: [] });
   const cut = await attack(directory, [call(1, KV_GET, key).subarray(0, -1)], true);
   t.equal(cut.calls, 0);
+});
+
+test('what a worker says on the descriptor that it hears on is never read', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'astrid-hostile-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const said = await attack(directory, [call(1, KV_GET, key)], { output: WORKER_DESCRIPTORS.input });
+  t.match(said, { calls: 0, violations: [], outcome: { kind: 'failed' } });
 });
