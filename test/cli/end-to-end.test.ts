@@ -31,6 +31,21 @@ async function collect(child: ChildProcessWithoutNullStreams): Promise<Ended> {
   return { code, out, err };
 }
 
+const PS_ROW = {
+  pid: 42,
+  capsule: 'painted',
+  version: '1.0.0',
+  tier: 'jail',
+  state: 'crashed',
+  waitsOn: '',
+  ageMs: 1,
+  cpuMs: 1,
+  memoryBytes: 1,
+  memoryMaxBytes: 2,
+  calls: 0,
+  restarts: 1,
+};
+
 /** util-linux's `script` gives a child a pseudo terminal; other implementations take other options. */
 function missingScript(): string | false {
   try {
@@ -116,4 +131,24 @@ test('astrid chat, on a pseudo terminal, asks, takes the key and gives the termi
   child.stdin.write('\x04');
   const [code] = (await once(child, 'close')) as [number | null];
   t.equal(code, 0);
+});
+
+test('on a terminal there are colours, and none with NO_COLOR, on a dumb terminal or in a pipe', {
+  skip: missingScript(),
+}, async (t) => {
+  const { home } = await startFake(t, { ps: () => [PS_ROW] });
+  const run = async (program: string, args: readonly string[], env: Record<string, string>) => {
+    const child = spawn(program, args, { env: { PATH: process.env['PATH'], SHELL: '/bin/sh', TERM: 'xterm', ...env } });
+    child.stdin.end();
+    const { out } = await collect(child);
+    t.match(out, 'painted');
+    return out.includes('\u001b[');
+  };
+  const line = `exec '${process.execPath}' '${MAIN}' ps --home '${home}'`;
+  const onTerminal = (env: Record<string, string>) => run('script', ['-qec', line, '/dev/null'], env);
+  t.equal(await onTerminal({}), true);
+  t.equal(await onTerminal({ NO_COLOR: '1' }), false);
+  t.equal(await onTerminal({ NO_COLOR: '' }), true, 'the empty value means nothing');
+  t.equal(await onTerminal({ TERM: 'dumb' }), false);
+  t.equal(await run(process.execPath, [MAIN, 'ps', '--home', home], {}), false);
 });
