@@ -1,9 +1,10 @@
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { Capture } from '../kit/fake-io.js';
 import { makeApproval, startFake } from '../kit/fake-supervisor.js';
+import { missingScript } from '../kit/terminal-script.js';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
@@ -45,15 +46,6 @@ const PS_ROW = {
   calls: 0,
   restarts: 1,
 };
-
-/** util-linux's `script` gives a child a pseudo terminal; other implementations take other options. */
-function missingScript(): string | false {
-  try {
-    return /util-linux/.test(execFileSync('script', ['--version'], { encoding: 'utf8' })) ? false : 'another script(1)';
-  } catch {
-    return 'no script(1) here';
-  }
-}
 
 test('astrid -p, as a process, reads its input, prints the answer and exits by the outcome', async (t) => {
   const { home, fake } = await startFake(t, {
