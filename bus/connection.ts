@@ -30,7 +30,7 @@ export class FrameConnection {
 
   /**
    * `frameBytesMax`: largest payload in bytes that is received, and sent unless `sendBytesMax` says otherwise. The stream
-   * must be a byte stream that nobody else reads; of a pair, the end of either is the connection's.
+   * must be a byte stream that nobody else reads; of a pair, the end of the input is the connection's.
    */
   constructor(stream: Duplex | StreamPair, options: { frameBytesMax: number; sendBytesMax?: number }) {
     const { input, output } = 'input' in stream ? stream : { input: stream, output: stream };
@@ -39,11 +39,10 @@ export class FrameConnection {
     this.#sendBytesMax = options.sendBytesMax ?? options.frameBytesMax;
     this.#reader = new FrameReader(options.frameBytesMax);
     output.on('drain', () => this.#wakeDrainWaiters());
+    for (const way of new Set([input, output])) way.on('error', (error) => this.#end(faultOfStream(error)));
+    // Of a pair the input's alone: a peer that is gone has closed both, and its last frames may still be on their way.
     input.on('end', () => this.#onPeerEnd());
-    for (const way of new Set([input, output])) {
-      way.on('error', (error) => this.#end(faultOfStream(error)));
-      way.on('close', () => this.#end(this.#unfinished()));
-    }
+    input.on('close', () => this.#end(this.#unfinished()));
   }
 
   /**

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { createConnection, createServer } from 'node:net';
-import { type Duplex, duplexPair } from 'node:stream';
+import { type Duplex, duplexPair, PassThrough } from 'node:stream';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
 import { FrameConnection } from '../../bus/connection.js';
@@ -189,4 +190,27 @@ test('connection, a second handler, is refused', async (t) => {
   t.throws(() => a.onClose(() => {}), { code: 'internal' });
   a.destroy();
   b.destroy();
+});
+
+test('connection with a stream each way, the one we write to ends first, still hears the last frame of the other', async (t) => {
+  const [input, output] = [new PassThrough(), new PassThrough()];
+  const connection = new FrameConnection({ input, output }, OPTIONS);
+  const values = received(connection, 1);
+  const end = closed(connection);
+  const outputClosed = once(output, 'close');
+  output.destroy();
+  await outputClosed;
+  input.end(encodeFrame('last'));
+  t.strictSame(await values, ['last']);
+  t.equal(await end, null);
+});
+
+test('connection with a stream each way, a write that fails ends it, and its end takes both', async (t) => {
+  const [input, output] = [new PassThrough(), new PassThrough()];
+  const connection = new FrameConnection({ input, output }, OPTIONS);
+  connection.onFrame(() => undefined);
+  const end = closed(connection);
+  output.destroy(Object.assign(new Error('write'), { code: 'EPIPE' }));
+  t.match(await end, { code: 'connection_closed', message: /EPIPE/ });
+  t.ok(input.destroyed && output.destroyed);
 });
