@@ -4,8 +4,11 @@ import type { AbiGeneration } from '../../abi/manifest.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import { syscallByName } from '../../abi/table.js';
 
-/** A run of bytes of a block: written out, or one byte many times. */
-export type Segment = { readonly literal: Buffer } | { readonly byte: number; readonly count: number };
+/** A run of bytes of a block: written out, one byte many times, or as often as it takes for the block to have so many bytes. */
+export type Segment =
+  | { readonly literal: Buffer }
+  | { readonly byte: number; readonly count: number }
+  | { readonly byte: number; readonly upTo: number };
 
 /** What a guest passes for one argument. */
 export type Arg =
@@ -31,8 +34,13 @@ export type Want =
 
 export type CaseKind = 'good' | 'error' | 'limit' | 'capability' | 'hostile';
 
-/** Manifests of the guests: `full` may do everything that a case needs, `bare` nothing, `peer` the same as `full`. */
-export type GuestRole = 'full' | 'bare' | 'peer';
+/**
+ * Manifests of the guests: `full` may do everything that a case needs, `bare` nothing, `peer` the same as `full`. `loop` is like
+ * `full` and has a run loop, which made its one call (LOOP_CALL) when it started.
+ */
+export type GuestRole = 'full' | 'bare' | 'peer' | 'loop';
+/** What a guest with a run loop calls: automatic handles are there for nobody else. */
+export const LOOP_CALL = 'astrid_get_interceptor_handles';
 
 /** One situation: steps of one guest, of which the last is judged; the ones before must succeed. */
 export interface ConformanceCase {
@@ -105,8 +113,8 @@ export interface ParamProfile {
   /** What empty bytes give: so do offset 0, -1, an offset past all memory and a block that was given back. */
   readonly empty: Want;
   readonly notUtf8: Want;
-  /** An argument of exactly the limit; null where another bound, which has a case of its own, is met first. */
-  readonly edge: { readonly arg: Arg; readonly want: Want } | null;
+  /** An argument of exactly the limit. */
+  readonly edge: { readonly arg: Arg; readonly want: Want };
 }
 
 /** A parameter that is text of at most so many bytes: nothing and what is no UTF-8 are answered alike. */
@@ -129,13 +137,16 @@ export interface CallProfile {
   /** Steps that make the arguments valid, such as a subscription. */
   readonly setup?: readonly Step[];
   readonly params: readonly ParamProfile[];
+  /** What the call answers when it does what it is for: never a refusal, and never that there is nothing. */
   readonly good: Want;
   readonly goodIn?: ConformanceCase['wantIn'];
+  /** Where the good case is something else than valid arguments after `setup`. */
+  readonly meant?: Partial<ConformanceCase> & { readonly args?: readonly Arg[] };
   readonly cases: readonly ConformanceCase[];
   readonly entry?: ConformanceCase['entry'];
   readonly role?: GuestRole;
-  /** It waits for as long as nobody comes: only what is refused is tried here. */
-  readonly blocks?: true;
+  readonly before?: readonly Step[];
+  readonly visitors?: number;
 }
 
 /** Stands for a name that no other lane has: the bus is one for all of them. */
@@ -144,6 +155,11 @@ export const LANE = '@lane';
 export const ONCE = '@once';
 /** Stands for the port of a web server on loopback that the operator opened to capsules. */
 export const PORT = '@port';
+/** Stand for the ids that messages of these two guests carry. */
+export const PEER_ID = '@peer-id';
+export const BARE_ID = '@bare-id';
+/** Stands for the user id that the first step of `before` made. */
+export const PERSON = '@person';
 /** A question about this key is one that nobody wants to answer; every other gets an answer. */
 export const REFUSED_KEY = 'refused';
 /** A question about this key is never answered. */
@@ -164,10 +180,10 @@ export const from = (step: number): Arg => ({ kind: 'from', step });
 export const foreign = (step: number, field: string | null = null): Arg => ({ kind: 'foreign', step, field });
 export const step = (call: string, ...args: Arg[]): Step => ({ call, args });
 
-/** `head`, one byte often enough to make `total` bytes in all, `tail`. */
+/** `head`, one byte often enough to make `total` bytes in all once names are put in, `tail`. */
 export function padded(head: string, tail: string, total: number, char = 'a'): Arg {
-  const count = total - Buffer.byteLength(head) - Buffer.byteLength(tail);
-  return block({ literal: Buffer.from(head) }, { byte: char.charCodeAt(0), count }, { literal: Buffer.from(tail) });
+  const between = { byte: char.charCodeAt(0), upTo: total };
+  return block({ literal: Buffer.from(head) }, between, { literal: Buffer.from(tail) });
 }
 
 export const okWhere = (shown: string, test: (payload: Buffer) => boolean): Want => ({ kind: 'ok', shown, test });

@@ -42,20 +42,36 @@ export function expandProfile(profile: CallProfile): ConformanceCase[] {
       one('a block that was given back', STALE, param.empty, 'hostile'),
       one('no bytes', NOTHING, param.empty, 'hostile'),
       one('not UTF-8', NOT_UTF8, param.notUtf8, 'hostile'),
+      one('exactly the limit', param.edge.arg, param.edge.want, 'limit'),
       one('one byte past the limit', fill(spec.bytesMax + 1), tooLarge, 'limit'),
     ];
-    if (param.edge !== null) cases.push(one('exactly the limit', param.edge.arg, param.edge.want, 'limit'));
     if (spec.bytesMax < LIMITS.payloadBytesMax) {
       cases.push(one('10 MiB', fill(LIMITS.payloadBytesMax), tooLarge, 'hostile'));
     }
     return cases;
   });
-  const good = {
-    ...makeCase(profile, 'as it is meant', -1, NOTHING, profile.good, 'good'),
-    wantIn: profile.goodIn ?? {},
-  };
-  const tried = profile.blocks === true ? made.filter(({ want }) => want.kind === 'fault') : [good, ...made];
-  return [...tried, ...profile.cases];
+  return [makeGoodCase(profile), ...made, ...profile.cases];
+}
+
+/** What the call is for. */
+export const GOOD_CASE = 'as it is meant';
+
+function makeGoodCase(profile: CallProfile): ConformanceCase {
+  const { good: want, goodIn: wantIn = {}, params, meant = {} } = profile;
+  const args = params.map(({ valid }) => valid);
+  return casesOf(profile.call, [
+    { args, ...sharedOf(profile), ...meant, name: GOOD_CASE, want, wantIn, kind: 'good' },
+  ])[0]!;
+}
+
+function sharedOf({
+  entry = 'astrid_hook_trigger',
+  role = 'full',
+  setup = [],
+  before = [],
+  visitors = 0,
+}: CallProfile) {
+  return { entry, role, steps: setup, before, visitors };
 }
 
 function makeCase(
@@ -67,6 +83,5 @@ function makeCase(
   kind: CaseKind,
 ): ConformanceCase {
   const args = profile.params.map((param, at) => (at === index ? arg : param.valid));
-  const { entry = 'astrid_hook_trigger', role = 'full', setup: steps = [] } = profile;
-  return casesOf(profile.call, [{ name, args, want, kind, entry, role, steps }])[0]!;
+  return casesOf(profile.call, [{ name, args, want, kind, ...sharedOf(profile) }])[0]!;
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AbiGeneration, Tier } from '../../abi/manifest.js';
@@ -9,17 +9,32 @@ import { openHome } from '../../cli/home.js';
 import { bootKernel, type Kernel } from '../../supervisor/boot.js';
 import type { CapsuleProcess } from '../../supervisor/proc/capsule-process.js';
 import type { InvocationOutcome } from '../../supervisor/proc/invocation.js';
+import { assemble, guestText } from '../kit/guest-wat.js';
 import { type InstalledGuest, installGuests, writeBuiltins } from '../kit/real-supervisor.js';
 import { WORKER_BUNDLE } from '../kit/worker-bench.js';
-import { type ConformanceCase, casesOf, type GuestRole, OK_ANY, type Step } from './case.js';
+import {
+  BARE_ID,
+  type ConformanceCase,
+  casesOf,
+  type GuestRole,
+  LOOP_CALL,
+  OK_ANY,
+  PEER_ID,
+  PERSON,
+  type Step,
+  step,
+  text,
+} from './case.js';
 import { judge, payloadOf } from './judge.js';
 import { MANIFESTS, sparseFiles, workspaceFiles } from './manifests.js';
 import { answerQuestions, sendVisitors, startWebServer } from './outside-world.js';
 import { decodeResults, encodeScript, makeScriptGuest } from './script-guest.js';
 
 export const GENERATIONS: readonly AbiGeneration[] = [1, 2, 3];
-const ROLES: readonly GuestRole[] = ['full', 'bare', 'peer'];
+const ROLES: readonly GuestRole[] = ['full', 'bare', 'peer', 'loop'];
 const INVOCATION_MS_MAX = 20_000;
+/** More streams than one instance of a guest takes in the whole suite. */
+const STREAMS_ISSUED_MAX = 128;
 const HEARD = {
   topic: 'conform.v1.heard',
   payload: { type: 'custom', data: null },
@@ -69,6 +84,7 @@ export async function openBench(
     { mode: 0o600 },
   );
   const guests = await makeGuests(tiers, generations);
+  guests.process['replier'] = await makeReplier();
   // The other guests run in the last tier of the list.
   Object.assign(guests[tiers.at(-1)!], more.guests);
   writeBuiltins(builtins, guests.process);
@@ -125,11 +141,26 @@ async function makeGuests(tiers: readonly Tier[], generations: readonly AbiGener
     for (const tier of tiers) {
       for (const role of ROLES) {
         const name = guestName(role, tier, generation);
-        made[tier][name] = { manifest: MANIFESTS[role](name), wasm: Buffer.from(wasm) };
+        const module = role === 'loop' ? await makeScriptGuest(generation, `tmp://${name}`) : Buffer.from(wasm);
+        made[tier][name] = { manifest: MANIFESTS[role](name), wasm: module };
       }
     }
   }
   return made;
+}
+
+/** Somebody who answers one hook. */
+async function makeReplier(): Promise<InstalledGuest> {
+  const answer = '(call $answer (call $block (i32.const 16) (i32.const 8))) (i32.const 0)';
+  const wasm = await assemble(
+    guestText({ data: { 16: '\\00{\\22n\\22:1}' }, exports: { astrid_hook_trigger: answer } }),
+  );
+  const manifest = MANIFESTS.bare('replier');
+  return { manifest: `${manifest}\n[[interceptor]]\nevent = "conform.v1.replied"\naction = "reply"\n`, wasm };
+}
+
+function userIdOf(created: Buffer | undefined): string {
+  return String((JSON.parse(String(created)) as { readonly user_id: unknown }).user_id);
 }
 
 /** Stops it once it waits for that, and starts it again. A guest that never waits comes to its own end. */
@@ -189,22 +220,41 @@ async function openLane(around: Around, tier: Tier, generation: AbiGeneration): 
   const run = async (one: ConformanceCase): Promise<string | null> => {
     if (one.fresh) await guest(one.role).restart();
     const visitors = await sendVisitors(home, one.visitors);
-    const verdict = await runOnce(one);
+    const verdict = one.role === 'loop' ? judgeLoop(one) : await runOnce(one);
     visitors.close();
+    if (one.visitors > 0) await closeStreams(one);
     if (one.fresh) await guest(one.role).restart();
     return verdict;
   };
   const runOnce = async (one: ConformanceCase): Promise<string | null> => {
     const foreign: Buffer[] = [];
+    const names: Record<string, string> = { [PEER_ID]: guest('peer').sourceId, [BARE_ID]: guest('bare').sourceId };
     if (one.before.length > 0) {
-      const outcome = await invoke('peer', encodeScript(one.before, { generation, lane, port }), one);
+      const outcome = await invoke('peer', encodeScript(one.before, { generation, lane, port, names }), one);
       if (outcome.kind === 'failed') return `the other guest failed: ${outcome.fault.message}`;
       const results = decodeResults(outcome.output);
       foreign.push(...one.before.map((step, index) => payloadOf(step, generation, results[index])));
+      if (one.before[0]?.call === 'astrid_identity_create_user') names[PERSON] = userIdOf(foreign[0]);
     }
-    const outcome = invoke(one.role, encodeScript(one.steps, { generation, lane, port, foreign }), one);
+    const outcome = invoke(one.role, encodeScript(one.steps, { generation, lane, port, foreign, names }), one);
     if (one.unloadsAt !== null) await stopWaiting(guest(one.role), one.unloadsAt, outcome);
     return judge(one, generation, await outcome);
+  };
+  const judgeLoop = (one: ConformanceCase): string | null => {
+    const [only] = one.steps;
+    if (one.steps.length !== 1 || only?.call !== LOOP_CALL) throw new Error(`a run loop here only calls ${LOOP_CALL}`);
+    const output = readFileSync(join(home, 'home/default/.local/tmp', guestName('loop', tier, generation)));
+    return judge(one, generation, { kind: 'done', returnCode: 0, output, error: '' });
+  };
+  /** Clients are gone, but their streams count until they are closed. A handle that never was may be closed, too. */
+  const closeStreams = async (one: ConformanceCase): Promise<void> => {
+    const steps = Array.from({ length: STREAMS_ISSUED_MAX }, (_, n) =>
+      step('astrid_net_close_stream', text(`${n + 1}`)),
+    );
+    const roles: GuestRole[] = one.before.length > 0 ? [one.role, 'peer'] : [one.role];
+    for (const role of roles) {
+      await invoke(role, encodeScript(steps, { generation, lane, port }), { ...one, entry: 'astrid_hook_trigger' });
+    }
   };
   const send = async (...steps: Step[]): Promise<Buffer[]> => {
     const one = casesOf('astrid_log', [{ name: 'sent', steps, want: OK_ANY }])[0]!;

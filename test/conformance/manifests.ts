@@ -15,6 +15,7 @@ net = ["127.0.0.1", "localhost"]
 net_bind = ["unix:*"]
 host_process = ["echo", "sh -c"]
 identity = ["admin"]
+allow_prompt_injection = true
 cron = true
 uplink = true
 
@@ -32,6 +33,7 @@ export const MANIFESTS: Readonly<Record<GuestRole, (name: string) => string>> = 
   full: (name) => `${head(name)}${FULL}`,
   peer: (name) => `${head(name)}${FULL}`,
   bare: (name) => head(name),
+  loop: (name) => `${head(name)}${FULL}\n[[interceptor]]\nevent = "conform.v1.looped"\naction = "hear"\n`,
 };
 
 /** Files of every workspace. */

@@ -2,7 +2,7 @@ import { ENTRY_POINTS } from '../../abi/entry-points.js';
 import type { AbiGeneration } from '../../abi/manifest.js';
 import { SYSCALLS } from '../../abi/table.js';
 import { assemble, guestText } from '../kit/guest-wat.js';
-import { type Arg, LANE, ONCE, PORT, rowOf, type Segment, type Step } from './case.js';
+import { type Arg, LANE, LOOP_CALL, ONCE, PORT, rowOf, type Segment, type Step } from './case.js';
 
 /** Calls the guest imports: what this version serves, in the order of the table. The position is the number in a script. */
 export const SCRIPT_CALLS = SYSCALLS.filter(({ since }) => since !== null);
@@ -22,8 +22,9 @@ export interface StepResult {
 /**
  * A guest that does what its input says: a list of calls with raw offsets or blocks of given bytes. It answers with the
  * bytes of every result, untouched. All exports do the same, so that a call can be made in any phase of a capsule's life.
+ * With a run loop it makes LOOP_CALL once, writes the answer to this path, is ready, and waits for messages that never come.
  */
-export async function makeScriptGuest(generation: AbiGeneration): Promise<Buffer> {
+export async function makeScriptGuest(generation: AbiGeneration, loopAnswer: string | null = null): Promise<Buffer> {
   const calls = Object.fromEntries(
     SCRIPT_CALLS.map((row) => [
       row.name,
@@ -33,7 +34,26 @@ export async function makeScriptGuest(generation: AbiGeneration): Promise<Buffer
   // `run` would make it a loop, and `astrid_tool_call` is what only the first generation exports.
   const names = ENTRY_POINTS.filter((name) => name !== 'run' && (generation === 1 || name !== 'astrid_tool_call'));
   const exports = Object.fromEntries(names.map((name) => [name, '(call $go)']));
-  return assemble(guestText({ calls, exports, pages: '64', more: interpreter(generation) }));
+  if (loopAnswer === null) return assemble(guestText({ calls, exports, pages: '64', more: interpreter(generation) }));
+  const run = loopBody(Buffer.byteLength(loopAnswer));
+  const data = { 64: loopAnswer, 16: '1', 32: '60000' };
+  return assemble(guestText({ calls, data, exports: { ...exports, run }, pages: '64', more: interpreter(generation) }));
+}
+
+function loopBody(pathBytes: number): string {
+  const call = (name: string, ...args: string[]) => {
+    const padded = ['', '', ''].map((_, index) => args[index] ?? '(i64.const 0)');
+    return `(call $dispatch (i32.const ${SCRIPT_CALLS.findIndex((row) => row.name === name)}) ${padded.join(' ')})`;
+  };
+  const textAt = (at: number, bytes: number) => `(call $block (i32.const ${at}) (i32.const ${bytes}))`;
+  const kept = '(call $block (i32.const 65536) (i32.sub (global.get $out) (i32.const 65536)))';
+  return `
+    (global.set $out (i32.const 65536))
+    (call $keep (i32.const 0) ${call(LOOP_CALL)})
+    (drop ${call('astrid_write_file', textAt(64, pathBytes), kept)})
+    (drop ${call('astrid_signal_ready')})
+    (loop $next (drop ${call('astrid_ipc_recv', textAt(16, 1), textAt(32, 5))}) (br $next))
+    (i32.const 1)`;
 }
 
 function interpreter(generation: AbiGeneration): string {
@@ -154,6 +174,8 @@ interface ScriptContext {
   /** Put in the place of LANE and PORT wherever bytes are written out. */
   readonly lane: string;
   readonly port: number;
+  /** Further names and what is put in their place. */
+  readonly names?: Readonly<Record<string, string>>;
   /** What the steps before it answered to another guest. */
   readonly foreign?: readonly Buffer[];
 }
@@ -194,9 +216,12 @@ function foreignBytes(payload: Buffer | undefined, field: string | null): Buffer
 }
 
 function encodeBlock(written: readonly Segment[], within: ScriptContext): Buffer {
-  const segments = written.map((one) => ('literal' in one ? { literal: fillIn(one.literal, within) } : one));
-  const lengthOf = (one: Segment) => ('literal' in one ? one.literal.length : one.count);
-  const total = segments.reduce((sum, one) => sum + lengthOf(one), 0);
+  const named = written.map((one) => ('literal' in one ? { literal: fillIn(one.literal, within) } : one));
+  const lengthOf = (one: Segment) => ('literal' in one ? one.literal.length : 'count' in one ? one.count : 0);
+  const sumOf = (all: readonly Segment[]) => all.reduce((sum, one) => sum + lengthOf(one), 0);
+  const fixed = sumOf(named);
+  const segments = named.map((one) => ('upTo' in one ? { byte: one.byte, count: one.upTo - fixed } : one));
+  const total = sumOf(segments);
   const parts = segments.map((one) =>
     'literal' in one
       ? Buffer.concat([Buffer.from([0]), u32(one.literal.length), one.literal])
@@ -205,8 +230,8 @@ function encodeBlock(written: readonly Segment[], within: ScriptContext): Buffer
   return Buffer.concat([Buffer.from([1]), u32(total), Buffer.from([segments.length]), ...parts]);
 }
 
-function fillIn(literal: Buffer, { lane, port }: ScriptContext): Buffer {
-  const names = { [LANE]: lane, [ONCE]: `${scripts}`, [PORT]: `${port}` };
+function fillIn(literal: Buffer, { lane, port, names: more }: ScriptContext): Buffer {
+  const names = { ...more, [LANE]: lane, [ONCE]: `${scripts}`, [PORT]: `${port}` };
   // Bytes that are not UTF-8 stay as they are.
   if (!Object.keys(names).some((name) => literal.includes(name))) return literal;
   return Buffer.from(

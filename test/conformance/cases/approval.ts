@@ -11,7 +11,7 @@ const bad = (field: string) => fault('invalid_argument', new RegExp(field));
 export const APPROVAL: readonly CallProfile[] = [
   {
     call: 'astrid_request_approval',
-    good: answered,
+    good: okJson('approved', (value) => (value as { approved: unknown }).approved === true),
     params: [
       {
         valid: json(ask),

@@ -43,6 +43,9 @@ const oneMessage = okJson('one message', (value) => {
   );
 });
 
+/** The capsule hears what it published itself. */
+const heardOne = [subscribe(`conform.v1.heard-${LANE}`), publish(`conform.v1.heard-${LANE}`, { n: 1 })];
+
 /** A handle that is right comes from a subscription; what is no handle behaves the same in all three calls that take one. */
 const handle = textParam(from(0), notDecimal, fill(LIMITS.handleBytesMax, '0'), badHandle);
 const handleCases = (call: string, ...rest: ReturnType<typeof text>[]) =>
@@ -207,17 +210,13 @@ export const IPC: readonly CallProfile[] = [
   {
     call: 'astrid_ipc_poll',
     setup: [subscribe('conform.v1.x')],
-    good: noMessages,
+    good: oneMessage,
+    meant: { steps: heardOne },
     params: [handle],
     cases: [
       ...handleCases('astrid_ipc_poll'),
       ...casesOf('astrid_ipc_poll', [
-        {
-          name: 'what the capsule itself published',
-          steps: [subscribe(`conform.v1.heard-${LANE}`), publish(`conform.v1.heard-${LANE}`, { n: 1 })],
-          args: [from(0)],
-          want: oneMessage,
-        },
+        { name: 'nothing was published', steps: [subscribe('conform.v1.x')], args: [from(0)], want: noMessages },
         {
           name: 'nothing from before the subscription',
           steps: [publish(`conform.v1.heard-${LANE}`, 1), subscribe(`conform.v1.heard-${LANE}`)],
@@ -230,16 +229,23 @@ export const IPC: readonly CallProfile[] = [
   {
     call: 'astrid_ipc_recv',
     setup: [subscribe('conform.v1.x')],
-    good: noMessages,
+    good: oneMessage,
+    meant: { steps: heardOne },
     params: [handle, textParam(text('1'), notDecimal, fill(LIMITS.handleBytesMax, '0'), noMessages)],
     cases: [
       ...handleCases('astrid_ipc_recv', text('1')),
       ...casesOf('astrid_ipc_recv', [
         {
           name: 'a message that is there already, with a time-out past the longest',
-          steps: [subscribe(`conform.v1.heard-${LANE}`), publish(`conform.v1.heard-${LANE}`, { n: 1 })],
+          steps: heardOne,
           args: [from(0), text('999999999')],
           want: oneMessage,
+        },
+        {
+          name: 'no message within the time-out',
+          steps: [subscribe('conform.v1.x')],
+          args: [from(0), text('1')],
+          want: noMessages,
         },
         {
           name: 'while the capsule is stopped, no messages',
@@ -259,7 +265,8 @@ export const IPC: readonly CallProfile[] = [
   },
   {
     call: 'astrid_trigger_hook',
-    good: okText('[]'),
+    good: okText('[{"n":1}]'),
+    meant: { args: [json({ hook: 'conform.v1.replied', payload: {} })] },
     params: [
       textParam(
         json({ hook: 'conform.v1.ask', payload: {} }),
@@ -269,6 +276,7 @@ export const IPC: readonly CallProfile[] = [
       ),
     ],
     cases: casesOf('astrid_trigger_hook', [
+      { name: 'nobody answers', args: [json({ hook: 'conform.v1.ask', payload: {} })], want: okText('[]') },
       { name: 'no hook named', args: [json({ payload: {} })], want: fault('invalid_argument', /hook/) },
       { name: 'a hook that is no text', args: [json({ hook: 7 })], want: fault('invalid_argument', /hook/) },
       { name: 'not an object', args: [json('conform.v1.ask')], want: fault('invalid_argument', /hook/) },

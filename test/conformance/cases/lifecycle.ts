@@ -90,16 +90,15 @@ export const LIFECYCLE: readonly CallProfile[] = [
   },
   {
     call: 'astrid_has_secret',
-    good: okText('{"exists":false}'),
+    good: okText('{"exists":true}'),
+    meant: {
+      steps: [step('astrid_elicit', json({ ...elicit, type: 'secret', key: 'given' }))],
+      args: [json({ key: 'given' })],
+      entry: 'astrid_install',
+    },
     params: [requestParam({ key: 'absent' }, okText('{"exists":false}'), LIMITS.keyBytesMax)],
     cases: casesOf('astrid_has_secret', [
-      {
-        name: 'one that a person gave',
-        steps: [step('astrid_elicit', json({ ...elicit, type: 'secret', key: 'given' }))],
-        args: [json({ key: 'given' })],
-        entry: 'astrid_install',
-        want: okText('{"exists":true}'),
-      },
+      { name: 'one that nobody gave', args: [json({ key: 'absent' })], want: okText('{"exists":false}') },
       {
         name: "another capsule's",
         before: [step('astrid_elicit', json({ ...elicit, type: 'secret', key: 'theirs' }))],
@@ -148,6 +147,7 @@ export const LIFECYCLE: readonly CallProfile[] = [
   {
     call: 'astrid_cron_cancel',
     good: OK_EMPTY,
+    meant: { steps: [step('astrid_cron_schedule', text('nightly'), text('0 3 * * *'), json(1))] },
     params: [textParam(text('nightly'), badRequest, fill(LIMITS.cronNameBytesMax), OK_EMPTY)],
     cases: casesOf('astrid_cron_cancel', [
       { name: 'what is not there', args: [text('absent')], want: OK_EMPTY },

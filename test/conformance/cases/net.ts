@@ -22,7 +22,8 @@ import {
 const missing = fault('capability_missing');
 const bad = fault('invalid_argument');
 const badHandle = fault('bad_handle');
-const handle: ParamProfile = textParam(text('7'), bad, fill(LIMITS.streamHandleBytesMax, '0'), badHandle);
+/** The stream of the client that `accept` took. */
+const handle: ParamProfile = textParam(from(0), bad, fill(LIMITS.streamHandleBytesMax, '0'), badHandle);
 /** A close of what is not open is fine (ABI reference 2.5 and 2.6). */
 const closing: ParamProfile = { ...handle, edge: { arg: fill(LIMITS.streamHandleBytesMax, '0'), want: OK_EMPTY } };
 const anyListener = (want: Want): ParamProfile => ({
@@ -32,7 +33,35 @@ const anyListener = (want: Want): ParamProfile => ({
   edge: { arg: fill(LIMITS.streamHandleBytesMax), want },
 });
 const accept = step('astrid_net_accept', text(''));
+/** A client comes and is taken first. */
+const taken: Pick<CallProfile, 'setup' | 'visitors'> = { setup: [accept], visitors: 1 };
 const noClient = okWhere('empty', (got) => got.length === 0);
+const aStream = okMatch(/^[1-9]\d*$/);
+const MOST = LIMITS.uplinkStreamsPerCapsuleMax;
+const accepts = (count: number) => Array.from({ length: count }, () => accept);
+
+/** The last stream that a capsule may hold, and one more. */
+const capCases = (call: string, past: Want) =>
+  casesOf(call, [
+    {
+      name: 'the eighth stream is the last',
+      steps: accepts(MOST - 1),
+      args: [text('')],
+      want: okText(String(MOST)),
+      kind: 'limit',
+      visitors: MOST,
+      fresh: true,
+    },
+    {
+      name: 'the ninth stream, though a client waits',
+      steps: accepts(MOST),
+      args: [text('')],
+      want: past,
+      kind: 'limit',
+      visitors: MOST + 1,
+      fresh: true,
+    },
+  ]);
 
 const foreignCases = (call: string, rest: readonly Arg[], want: Want) =>
   casesOf(call, [
@@ -65,51 +94,58 @@ export const NET: readonly CallProfile[] = [
   },
   {
     call: 'astrid_net_accept',
-    blocks: true,
-    good: noClient,
-    params: [anyListener(noClient)],
-    cases: casesOf('astrid_net_accept', [
-      { name: 'a client with the token', args: [text('any')], want: okMatch(/^[1-9]\d*$/), visitors: 1 },
-      {
-        name: 'while the capsule is stopped',
-        args: [text('')],
-        want: fault('cancelled', /^capsule unloading$/),
-        unloadsAt: 'net_accept',
-      },
-      {
-        name: 'the ninth stream',
-        steps: Array.from({ length: LIMITS.uplinkStreamsPerCapsuleMax }, () => accept),
-        args: [text('')],
-        want: fault('quota_exceeded', /8\/8/),
-        kind: 'limit',
-        visitors: LIMITS.uplinkStreamsPerCapsuleMax,
-        fresh: true,
-      },
-      { name: 'a capsule without the capability', args: [text('1')], role: 'bare', want: missing, kind: 'capability' },
-    ]),
+    visitors: 1,
+    good: aStream,
+    params: [anyListener(aStream)],
+    cases: [
+      ...capCases('astrid_net_accept', fault('quota_exceeded', /8\/8/)),
+      ...casesOf('astrid_net_accept', [
+        {
+          name: 'while the capsule is stopped',
+          args: [text('')],
+          want: fault('cancelled', /^capsule unloading$/),
+          unloadsAt: 'net_accept',
+        },
+        {
+          name: 'a capsule without the capability',
+          args: [text('1')],
+          role: 'bare',
+          want: missing,
+          kind: 'capability',
+        },
+      ]),
+    ],
   },
   {
     call: 'astrid_net_poll_accept',
-    good: noClient,
-    params: [anyListener(noClient)],
-    cases: casesOf('astrid_net_poll_accept', [
-      { name: 'a capsule without the capability', args: [text('1')], role: 'bare', want: missing, kind: 'capability' },
-    ]),
+    // Two knock: by the time that the first was handed out, the kernel has heard the second, and a poll finds it.
+    setup: [accept],
+    visitors: 2,
+    good: aStream,
+    params: [anyListener(aStream)],
+    cases: [
+      ...capCases('astrid_net_poll_accept', noClient),
+      ...casesOf('astrid_net_poll_accept', [
+        { name: 'nobody knocked', steps: [accept], args: [text('1')], want: noClient, visitors: 1 },
+        {
+          name: 'a capsule without the capability',
+          args: [text('1')],
+          role: 'bare',
+          want: missing,
+          kind: 'capability',
+        },
+      ]),
+    ],
   },
   {
     call: 'astrid_net_read',
-    good: badHandle,
+    ...taken,
+    good: okText(`\0${VISITOR_SAYS}`),
     params: [handle],
     cases: [
       ...foreignCases('astrid_net_read', [], badHandle),
       ...casesOf('astrid_net_read', [
-        {
-          name: 'what a client said',
-          steps: [accept],
-          args: [from(0)],
-          want: okText(`\0${VISITOR_SAYS}`),
-          visitors: 1,
-        },
+        { name: 'a stream that never was', args: [text('7')], want: badHandle },
         {
           name: 'nothing more was said',
           steps: [accept, step('astrid_net_read', from(0))],
@@ -122,24 +158,24 @@ export const NET: readonly CallProfile[] = [
   },
   {
     call: 'astrid_net_write',
-    good: badHandle,
-    params: [handle, textParam(text('body'), badHandle, fill(LIMITS.payloadBytesMax), badHandle)],
+    ...taken,
+    good: OK_EMPTY,
+    params: [handle, textParam(text('body'), OK_EMPTY, fill(LIMITS.payloadBytesMax), OK_EMPTY)],
     cases: [
       ...foreignCases('astrid_net_write', [text('x')], badHandle),
       ...casesOf('astrid_net_write', [
-        { name: 'a client hears it', steps: [accept], args: [from(0), text('hello')], want: OK_EMPTY, visitors: 1 },
+        { name: 'a stream that never was', args: [text('7'), text('x')], want: badHandle },
       ]),
     ],
   },
   {
     call: 'astrid_net_close_stream',
+    ...taken,
     good: OK_EMPTY,
     params: [closing],
     cases: [
       ...foreignCases('astrid_net_close_stream', [], OK_EMPTY),
-      ...casesOf('astrid_net_close_stream', [
-        { name: 'an open stream', steps: [accept], args: [from(0)], want: OK_EMPTY, visitors: 1 },
-      ]),
+      ...casesOf('astrid_net_close_stream', [{ name: 'a stream that never was', args: [text('7')], want: OK_EMPTY }]),
     ],
   },
 ];

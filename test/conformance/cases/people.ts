@@ -1,5 +1,6 @@
 import { LIMITS } from '../../../abi/limits.js';
 import {
+  BARE_ID,
   type CallProfile,
   casesOf,
   fault,
@@ -12,6 +13,8 @@ import {
   okJson,
   okMatch,
   okText,
+  PEER_ID,
+  PERSON,
   requestParam,
   step,
   text,
@@ -30,8 +33,37 @@ const fieldOf = (name: string, expected: unknown) =>
 
 const idTooLong = fault('too_large', /64/);
 const user = { platform: 'test', platform_user_id: `u-${LANE}` };
-/** Without a name that is longer once it is filled in. */
-const plain = { platform: 'test', platform_user_id: 'plain' };
+/** An account that no other script has, and the person to whom it is linked. */
+const account = { platform: 'test', platform_user_id: `once-${ONCE}` };
+const linking = { ...account, astrid_user_id: PERSON, method: 'test' };
+const createPerson = step('astrid_identity_create_user', json({ display_name: 'Ada' }));
+const linkPerson = step('astrid_identity_link', json(linking));
+const linked = okJson('the link', (value) => {
+  const { ok, link } = value as { readonly ok: boolean; readonly link?: { readonly method: string } };
+  return ok && link?.method === 'test';
+});
+const found = okJson('found, with a user id', (value) => {
+  const { found: isFound, user_id } = value as { readonly found: boolean; readonly user_id: string };
+  return isFound && UUID.test(user_id);
+});
+const removed = okJson('ok and removed', (value) => {
+  const { ok, removed: isRemoved } = value as { readonly ok: boolean; readonly removed: boolean };
+  return ok && isRemoved;
+});
+const oneLink = okJson('ok and one link', (value) => {
+  const { ok, links } = value as { readonly ok: boolean; readonly links: readonly unknown[] };
+  return ok && links.length === 1;
+});
+const created = okJson('ok with a user id', (value) => {
+  const { ok, user_id } = value as { readonly ok: boolean; readonly user_id: string };
+  return ok && UUID.test(user_id);
+});
+
+/** Accounts of one person, each of its own name. */
+const linkMany = (count: number) =>
+  Array.from({ length: count }, (_, n) =>
+    step('astrid_identity_link', json({ ...linking, platform_user_id: `once-${ONCE}-${n}` })),
+  );
 
 export const PEOPLE: readonly CallProfile[] = [
   {
@@ -72,6 +104,16 @@ export const PEOPLE: readonly CallProfile[] = [
         role: 'bare',
         want: missing,
         kind: 'capability',
+      },
+      {
+        name: 'the 32nd is the last',
+        steps: Array.from({ length: 31 }, (_, n) =>
+          step('astrid_uplink_register', text(`n${n}`), text('many'), text('chat')),
+        ),
+        args: [text('n31'), text('many'), text('chat')],
+        want: okMatch(UUID),
+        kind: 'limit',
+        fresh: true,
       },
       {
         name: 'the 33rd is refused',
@@ -121,9 +163,12 @@ export const PEOPLE: readonly CallProfile[] = [
   },
   {
     call: 'astrid_identity_resolve',
-    good: fieldOf('found', false),
-    params: [requestParam(plain, fieldOf('found', false))],
+    before: [createPerson],
+    setup: [linkPerson],
+    good: found,
+    params: [requestParam(account, found)],
     cases: casesOf('astrid_identity_resolve', [
+      { name: 'an account of nobody', args: [json(user)], want: fieldOf('found', false) },
       { name: 'no platform', args: [json({ platform_user_id: 'u' })], want: badRequest },
       { name: 'a blank platform', args: [json({ ...user, platform: ' ' })], want: refusedInside },
       {
@@ -167,9 +212,22 @@ export const PEOPLE: readonly CallProfile[] = [
   },
   {
     call: 'astrid_identity_create_user',
-    good: okJson('ok with a user id', (value) => UUID.test((value as { user_id: string }).user_id)),
-    params: [requestParam({}, fieldOf('ok', true))].map((param) => ({ ...param, edge: null })),
+    good: created,
+    params: [requestParam({ display_name: 'Ada' }, created)],
     cases: casesOf('astrid_identity_create_user', [
+      { name: 'without a name', args: [json({})], want: created },
+      {
+        name: 'a display name of 256 characters',
+        args: [json({ display_name: 'n'.repeat(256) })],
+        want: created,
+        kind: 'limit',
+      },
+      {
+        name: 'a display name of 257 characters',
+        args: [json({ display_name: 'n'.repeat(257) })],
+        want: refusedInside,
+        kind: 'limit',
+      },
       {
         name: 'a slash in the display name',
         args: [json({ display_name: 'a/b' })],
@@ -187,9 +245,41 @@ export const PEOPLE: readonly CallProfile[] = [
   },
   {
     call: 'astrid_identity_link',
-    good: refusedInside,
-    params: [requestParam({ ...plain, astrid_user_id: NOBODY, method: 'test' }, refusedInside)],
+    before: [createPerson],
+    good: linked,
+    params: [requestParam(linking, linked)],
     cases: casesOf('astrid_identity_link', [
+      { name: 'a person who is not there', args: [json({ ...linking, astrid_user_id: NOBODY })], want: refusedInside },
+      {
+        name: 'a method of 512 bytes',
+        before: [createPerson],
+        args: [json({ ...linking, method: 'm'.repeat(LIMITS.identityFieldBytesMax) })],
+        want: fieldOf('ok', true),
+        kind: 'limit',
+      },
+      {
+        name: 'a method of 513 bytes',
+        before: [createPerson],
+        args: [json({ ...linking, method: 'm'.repeat(LIMITS.identityFieldBytesMax + 1) })],
+        want: refusedInside,
+        kind: 'limit',
+      },
+      {
+        name: 'the 64th account of a person is the last',
+        before: [createPerson],
+        steps: linkMany(LIMITS.identityLinksPerUserMax - 1),
+        args: [json(linking)],
+        want: linked,
+        kind: 'limit',
+      },
+      {
+        name: 'the 65th account of a person',
+        before: [createPerson],
+        steps: linkMany(LIMITS.identityLinksPerUserMax),
+        args: [json(linking)],
+        want: refusedInside,
+        kind: 'limit',
+      },
       {
         name: 'a user id that is no UUID',
         args: [json({ ...user, astrid_user_id: 'me', method: 'test' })],
@@ -206,8 +296,10 @@ export const PEOPLE: readonly CallProfile[] = [
   },
   {
     call: 'astrid_identity_unlink',
-    good: fieldOf('ok', true),
-    params: [requestParam(plain, fieldOf('ok', true))],
+    before: [createPerson],
+    setup: [linkPerson],
+    good: removed,
+    params: [requestParam(account, removed)],
     cases: casesOf('astrid_identity_unlink', [
       { name: 'nothing was linked', args: [json(user)], want: fieldOf('removed', false) },
       {
@@ -221,14 +313,12 @@ export const PEOPLE: readonly CallProfile[] = [
   },
   {
     call: 'astrid_identity_list_links',
-    good: okJson('ok or error', (value) => typeof (value as { ok: unknown }).ok === 'boolean'),
-    params: [
-      requestParam(
-        { astrid_user_id: NOBODY },
-        okJson('ok or error', () => true),
-      ),
-    ],
+    before: [createPerson],
+    setup: [linkPerson],
+    good: oneLink,
+    params: [requestParam({ astrid_user_id: PERSON }, oneLink)],
     cases: casesOf('astrid_identity_list_links', [
+      { name: 'a person who is not there', args: [json({ astrid_user_id: NOBODY })], want: refusedInside },
       { name: 'a user id that is no UUID', args: [json({ astrid_user_id: 'me' })], want: refusedInside },
       {
         name: 'a capsule without the capability',
@@ -241,15 +331,25 @@ export const PEOPLE: readonly CallProfile[] = [
   },
   {
     call: 'astrid_check_capsule_capability',
-    good: okText('{"allowed":false}'),
+    good: okText('{"allowed":true}'),
     params: [
       requestParam(
-        { source_uuid: NOBODY, capability: 'allow_prompt_injection' },
-        okText('{"allowed":false}'),
+        { source_uuid: PEER_ID, capability: 'allow_prompt_injection' },
+        okText('{"allowed":true}'),
         LIMITS.capabilityCheckBytesMax,
       ),
     ],
     cases: casesOf('astrid_check_capsule_capability', [
+      {
+        name: 'a capsule that does not hold it',
+        args: [json({ source_uuid: BARE_ID, capability: 'allow_prompt_injection' })],
+        want: okText('{"allowed":false}'),
+      },
+      {
+        name: 'nobody who runs',
+        args: [json({ source_uuid: NOBODY, capability: 'allow_prompt_injection' })],
+        want: okText('{"allowed":false}'),
+      },
       {
         name: 'an unknown capability',
         args: [json({ source_uuid: NOBODY, capability: 'fly' })],

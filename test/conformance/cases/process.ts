@@ -6,7 +6,6 @@ import {
   foreign,
   from,
   json,
-  OK_EMPTY,
   okJson,
   okText,
   type ParamProfile,
@@ -33,7 +32,8 @@ const commandCases = (call: string) =>
     { name: 'arguments that are no list', args: [json({ cmd: 'echo', args: 'hi' })], want: bad },
     { name: 'a NUL in an argument', args: [json({ cmd: 'echo', args: ['a\0b'] })], want: bad, kind: 'hostile' },
   ]);
-const processId: ParamProfile = { valid: json({ id: 99 }), empty: bad, notUtf8: bad, edge: null };
+const anId = okJson('an id', (value) => Number.isInteger((value as { id: number }).id));
+const processId: ParamProfile = requestParam({ id: 99 }, badHandle, LIMITS.processRequestBytesMax);
 const idCases = (call: string) =>
   casesOf(call, [
     { name: 'an id that is no number', args: [json({ id: 'x' })], want: bad },
@@ -95,11 +95,20 @@ export const PROCESS: readonly CallProfile[] = [
   },
   {
     call: 'astrid_spawn_background_host',
-    good: okJson('an id', (value) => Number.isInteger((value as { id: number }).id)),
-    params: [{ ...requestParam(echo, OK_EMPTY), edge: null }],
+    good: anId,
+    meant: { fresh: true },
+    params: [requestParam(echo, anId)],
     cases: [
       ...commandCases('astrid_spawn_background_host'),
       ...casesOf('astrid_spawn_background_host', [
+        {
+          name: 'the eighth process is the last',
+          steps: Array.from({ length: LIMITS.processesPerInstanceMax - 1 }, () => lasting),
+          args: [json(echo)],
+          want: anId,
+          kind: 'limit',
+          fresh: true,
+        },
         {
           name: 'the ninth process',
           steps: Array.from({ length: LIMITS.processesPerInstanceMax }, () => lasting),
@@ -113,37 +122,22 @@ export const PROCESS: readonly CallProfile[] = [
   },
   {
     call: 'astrid_read_process_logs_host',
-    good: badHandle,
+    good: okJson('running', (value) => {
+      const { running, exit_code } = value as { readonly running: boolean; readonly exit_code: null };
+      return running && exit_code === null;
+    }),
+    meant: { steps: [lasting], args: [from(0)], fresh: true },
     params: [processId],
-    cases: [
-      ...idCases('astrid_read_process_logs_host'),
-      ...casesOf('astrid_read_process_logs_host', [
-        {
-          name: 'a process of its own, which runs',
-          steps: [lasting],
-          args: [from(0)],
-          want: okJson('running', (value) => {
-            const { running, exit_code } = value as { readonly running: boolean; readonly exit_code: null };
-            return running && exit_code === null;
-          }),
-          fresh: true,
-        },
-      ]),
-    ],
+    cases: idCases('astrid_read_process_logs_host'),
   },
   {
     call: 'astrid_kill_process_host',
-    good: badHandle,
+    good: okJson('killed', (value) => (value as { killed: boolean }).killed),
+    meant: { steps: [lasting], args: [from(0)] },
     params: [processId],
     cases: [
       ...idCases('astrid_kill_process_host'),
       ...casesOf('astrid_kill_process_host', [
-        {
-          name: 'a process of its own',
-          steps: [lasting],
-          args: [from(0)],
-          want: okJson('killed', (value) => (value as { killed: boolean }).killed),
-        },
         {
           name: 'one that was killed',
           steps: [lasting, step('astrid_kill_process_host', from(0))],

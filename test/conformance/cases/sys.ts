@@ -70,15 +70,11 @@ export const SYS: readonly CallProfile[] = [
   },
   {
     call: 'astrid_get_caller',
-    good: okText('{}'),
+    good: okJson('principal, source_id, timestamp, session_id', caller),
+    meant: { heard: true },
     params: [],
     cases: casesOf('astrid_get_caller', [
-      {
-        name: 'triggered by a message',
-        args: [],
-        heard: true,
-        want: okJson('principal, source_id, timestamp, session_id', caller),
-      },
+      { name: 'triggered by no message', args: [], want: okText('{}') },
       {
         name: 'a capsule without capabilities may ask',
         args: [],
@@ -103,9 +99,11 @@ export const SYS: readonly CallProfile[] = [
   },
   {
     call: 'astrid_get_interceptor_handles',
-    good: okText('[]'),
+    good: okText('[{"handle_id":1,"action":"hear","topic":"conform.v1.looped"}]'),
+    meant: { role: 'loop' },
     params: [],
     cases: casesOf('astrid_get_interceptor_handles', [
+      { name: 'without a run loop there are none', args: [], want: okText('[]') },
       {
         name: 'a capsule without capabilities may ask',
         args: [],
