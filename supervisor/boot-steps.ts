@@ -9,10 +9,16 @@ export interface BootLogger {
 export class BootSteps {
   readonly #logger: BootLogger;
   readonly #undo: { readonly step: string; readonly run: () => Promise<void> | void }[] = [];
-  readonly taken: { step: string; ms: number }[] = [];
+  /** In the order in which they began, which is fixed; what runs beside others may end later. */
+  readonly #begun: { readonly step: string; ms: number | null }[] = [];
 
   constructor(logger: BootLogger) {
     this.#logger = logger;
+  }
+
+  /** Steps that are done, with how long they took. */
+  get taken(): { step: string; ms: number }[] {
+    return this.#begun.flatMap(({ step, ms }) => (ms === null ? [] : [{ step, ms }]));
   }
 
   /** Runs one step and remembers how to undo it. */
@@ -26,10 +32,13 @@ export class BootSteps {
    */
   begin<T>(step: string, work: () => T | Promise<T>, undo?: (made: T) => Promise<void> | void): Promise<T> {
     const start = performance.now();
+    const begun: { readonly step: string; ms: number | null } = { step, ms: null };
+    this.#begun.push(begun);
+    this.#logger.info({ begin: step }, 'boot');
     const running = (async () => {
       const made = await work();
       const ms = Math.round((performance.now() - start) * 10) / 10;
-      this.taken.push({ step, ms });
+      begun.ms = ms;
       this.#logger.info({ step, ms }, 'boot');
       return made;
     })();

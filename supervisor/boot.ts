@@ -97,6 +97,8 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
     () => takeInstanceLock(home.root, home.socket),
     (release) => release(),
   );
+  // Of one that was killed: whoever waits for us must not take it for ours.
+  await steps.run('old marker', () => unlink(home.ready).catch(ignoreMissing));
   const config = await steps.run('config', () => loadConfig(home.config));
   // Starting a process and asking the machine what it has take longest: they run beside the rest.
   const opening = steps.begin(
@@ -132,7 +134,7 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
   const [audit, { tools, jailMissing }] = await Promise.all([opening, probing]);
   const missing = (['prlimit', 'setpriv', 'env'] as const).filter((name) => tools[name] === null);
   if (missing.length > 0)
-    options.logger.error({ missing }, 'workers are contained less without these programs (util-linux)');
+    options.logger.error({ missing }, 'no capsule can start without these programs (util-linux, coreutils)');
   return {
     home,
     config,

@@ -46,13 +46,9 @@ const DIRECTORIES = [
  */
 export async function openHome(path: string): Promise<Home> {
   if (!path.startsWith('/')) throw new Fault('bad_home', 'the home must be an absolute path', { field: 'home' });
-  await mkdir(path, { recursive: true, mode: PRIVATE_DIR });
-  await checkPrivate(path);
+  await makePrivate(path);
   const root = await realpath(path);
-  for (const name of DIRECTORIES) {
-    await mkdir(join(root, name), { recursive: true, mode: PRIVATE_DIR });
-    await checkPrivate(join(root, name));
-  }
+  for (const name of DIRECTORIES) await makePrivate(join(root, name));
   const home = describeHome(root);
   if (Buffer.byteLength(home.socket) > SOCKET_PATH_BYTES_MAX) {
     const most = SOCKET_PATH_BYTES_MAX - 'run/system.sock'.length - 1;
@@ -81,6 +77,17 @@ function describeHome(root: string): Home {
     principals: join(root, 'home'),
     config: join(root, 'etc/config.toml'),
   };
+}
+
+async function makePrivate(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: PRIVATE_DIR });
+    await checkPrivate(path);
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    throw new Fault('bad_home', `${path} cannot be used as a directory (${code})`, { field: 'home', cause: error });
+  }
 }
 
 /** Looks at the directory through an open handle, so that what was checked is what is there. */

@@ -52,25 +52,34 @@ export function spawnWorker(tier: Tier, program: WorkerProgram): WorkerProcess {
 
 function commandLine(tier: Tier, program: WorkerProgram): string[] {
   const { tools, workerBundle } = program;
-  const limited = tools.prlimit === null ? [] : [tools.prlimit, ...rlimitArguments()];
+  const limited = [requireTool(tools, 'prlimit'), ...rlimitArguments()];
   if (tier === 'jail') {
-    if (tools.bwrap === null) throw new Fault('tier_unavailable', 'bubblewrap is not installed');
     const paths = { node: process.execPath, libraries: tools.libraries, workerBundle };
-    return [...limited, tools.bwrap, ...jailArguments(paths), process.execPath, ...V8_FLAGS, JAIL_BUNDLE];
+    const bwrap = requireTool(tools, 'bwrap');
+    return [...limited, bwrap, ...jailArguments(paths), process.execPath, ...V8_FLAGS, JAIL_BUNDLE];
   }
-  // The signal at the parent's death survives the exec of prlimit and Node: no orphan when the supervisor is killed.
-  const tied = tools.setpriv === null ? [] : [tools.setpriv, '--pdeathsig', 'KILL', '--no-new-privs', '--'];
-  // Whatever a wrapper around spawn adds to the environment ends here (a NODE_OPTIONS would load code into the worker).
-  const cleared = tools.env === null ? [] : [tools.env, '-i'];
   return [
-    ...cleared,
-    ...tied,
+    // Whatever a wrapper around spawn adds to the environment ends here (a NODE_OPTIONS would load code into the worker).
+    ...[requireTool(tools, 'env'), '-i'],
+    // The signal at the parent's death survives the exec of prlimit and Node: no orphan when the supervisor is killed.
+    ...[requireTool(tools, 'setpriv'), '--pdeathsig', 'KILL', '--no-new-privs', '--'],
     ...limited,
     process.execPath,
     ...V8_FLAGS,
     ...permissionFlags(workerBundle),
     workerBundle,
   ];
+}
+
+/** Packages of Debian and Ubuntu. */
+const PACKAGES = { prlimit: 'util-linux', setpriv: 'util-linux', env: 'coreutils', bwrap: 'bubblewrap' } as const;
+
+/** A worker without one of these would be in no tier at all, and nobody would see it: so there is none. */
+function requireTool(tools: HostTools, name: keyof typeof PACKAGES): string {
+  const path = tools[name];
+  if (path !== null) return path;
+  const wayOut = `install ${PACKAGES[name]} (Debian and Ubuntu: apt-get install ${PACKAGES[name]})`;
+  throw new Fault('tier_unavailable', `no capsule can start without the program ${name}: ${wayOut}`);
 }
 
 /** Node's own permission model: no file but the bundle, no child process, no thread, no add-on. */

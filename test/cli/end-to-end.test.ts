@@ -1,9 +1,10 @@
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { Capture } from '../kit/fake-io.js';
 import { makeApproval, startFake } from '../kit/fake-supervisor.js';
+import { missingScript } from '../kit/terminal-script.js';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
@@ -31,14 +32,20 @@ async function collect(child: ChildProcessWithoutNullStreams): Promise<Ended> {
   return { code, out, err };
 }
 
-/** util-linux's `script` gives a child a pseudo terminal; other implementations take other options. */
-function missingScript(): string | false {
-  try {
-    return /util-linux/.test(execFileSync('script', ['--version'], { encoding: 'utf8' })) ? false : 'another script(1)';
-  } catch {
-    return 'no script(1) here';
-  }
-}
+const PS_ROW = {
+  pid: 42,
+  capsule: 'painted',
+  version: '1.0.0',
+  tier: 'jail',
+  state: 'crashed',
+  waitsOn: '',
+  ageMs: 1,
+  cpuMs: 1,
+  memoryBytes: 1,
+  memoryMaxBytes: 2,
+  calls: 0,
+  restarts: 1,
+};
 
 test('astrid -p, as a process, reads its input, prints the answer and exits by the outcome', async (t) => {
   const { home, fake } = await startFake(t, {
@@ -116,4 +123,24 @@ test('astrid chat, on a pseudo terminal, asks, takes the key and gives the termi
   child.stdin.write('\x04');
   const [code] = (await once(child, 'close')) as [number | null];
   t.equal(code, 0);
+});
+
+test('on a terminal there are colours, and none with NO_COLOR, on a dumb terminal or in a pipe', {
+  skip: missingScript(),
+}, async (t) => {
+  const { home } = await startFake(t, { ps: () => [PS_ROW] });
+  const run = async (program: string, args: readonly string[], env: Record<string, string>) => {
+    const child = spawn(program, args, { env: { PATH: process.env['PATH'], SHELL: '/bin/sh', TERM: 'xterm', ...env } });
+    child.stdin.end();
+    const { out } = await collect(child);
+    t.match(out, 'painted');
+    return out.includes('\u001b[');
+  };
+  const line = `exec '${process.execPath}' '${MAIN}' ps --home '${home}'`;
+  const onTerminal = (env: Record<string, string>) => run('script', ['-qec', line, '/dev/null'], env);
+  t.equal(await onTerminal({}), true);
+  t.equal(await onTerminal({ NO_COLOR: '1' }), false);
+  t.equal(await onTerminal({ NO_COLOR: '' }), true, 'the empty value means nothing');
+  t.equal(await onTerminal({ TERM: 'dumb' }), false);
+  t.equal(await run(process.execPath, [MAIN, 'ps', '--home', home], {}), false);
 });

@@ -1,5 +1,6 @@
 import { ENTRY_POINTS, type EntryPoint } from '../../abi/entry-points.js';
 import type { FaultCode } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { GATE_CODES, type ParamRow, type SyscallRow } from '../../abi/syscalls/row.js';
 import { SYSCALLS } from '../../abi/table.js';
 import { CASES } from './registry.js';
@@ -66,9 +67,9 @@ export function renderAbiPage(): string {
 
 const INTRODUCTION = [
   'A capsule imports these functions from `extism:host/user`. Every parameter is an `i64`: the offset of an Extism block. An',
-  'offset that is no live block reads as no bytes. Sizes are in bytes and are checked before anything is copied; one byte more',
-  'is `too_large`. *Cases* counts what the conformance suite tries on that call in each tier and generation',
-  '(`npm run conformance`).',
+  'offset that is no live block reads as no bytes. Sizes are in bytes and say what may be sent, which is checked before anything is',
+  'copied; where less is kept of it, that stands behind. One byte more than either is `too_large`. *Cases* counts what the',
+  'conformance suite tries on that call in each tier and generation (`npm run conformance`).',
   '',
   'Three generations are served, told from the module or by `abi` in `[package]`:',
   '',
@@ -100,7 +101,7 @@ function rowOfCall(row: SyscallRow): string[] {
   return [
     String(row.number),
     `\`${row.name}\`${row.hostResult ? ' *' : ''}`,
-    row.params.map(describeParam).join('<br>') || 'none',
+    row.params.map((param) => describeParam(param, KEPT_BYTES_MAX[row.name])).join('<br>') || 'none',
     row.returns,
     row.capability === null ? 'nothing' : `\`${row.capability}\``,
     `${row.path}${row.blocking ? ', blocking' : ''}`,
@@ -110,8 +111,17 @@ function rowOfCall(row: SyscallRow): string[] {
   ];
 }
 
-function describeParam({ name, kind, bytesMax }: ParamRow): string {
-  return `${name}: ${kind} ≤ ${formatBytes(bytesMax)}`;
+/** Where the service takes less than the row lets through, by call and parameter. */
+const KEPT_BYTES_MAX: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  astrid_kv_set: { value: LIMITS.kvValueBytesMax },
+};
+
+function describeParam(
+  { name, kind, bytesMax }: ParamRow,
+  keptBytesMax: Readonly<Record<string, number>> = {},
+): string {
+  const kept = keptBytesMax[name];
+  return `${name}: ${kind} ≤ ${formatBytes(bytesMax)}${kept === undefined ? '' : `, kept ≤ ${formatBytes(kept)}`}`;
 }
 
 function formatBytes(bytes: number): string {

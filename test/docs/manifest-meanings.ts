@@ -6,7 +6,8 @@ export const SECTION_MEANINGS: Readonly<Record<string, string>> = {
     'Interfaces that must be there before the capsule starts: `[imports.NAMESPACE]` with `INTERFACE = "^1.0"`, or `"NAMESPACE:INTERFACE" = "^1.0"` in `[imports]`. The value may be a table with the keys below.',
   exports:
     'Interfaces that this capsule offers, written like imports, with a full version. When several capsules offer one, the highest version counts first, equal versions go by name; all of them hear the topics.',
-  capabilities: 'What the capsule may do. Nothing is granted that is not asked for here.',
+  capabilities:
+    'What the capsule may do. What a call needs is granted only if it is asked for here; keeping values needs nothing.',
   env: 'Settings that are asked for at install: `NAME = { type = "string" }`. The keys below are those of the table.',
   publish:
     'Topics that the capsule may publish on: `"TOPIC" = "opaque"` or a table. `*` stands for exactly one segment.',
@@ -66,7 +67,8 @@ export const KEY_MEANINGS: Readonly<Record<string, string>> = {
   'capabilities.fs_write': 'Files it may change.',
   'capabilities.ipc_publish': 'The older way to write `[publish]`.',
   'capabilities.ipc_subscribe': 'The older way to write `[subscribe]`.',
-  'capabilities.kv': 'Keys it may keep values under.',
+  'capabilities.kv':
+    "Shown at install and otherwise not used: each capsule may keep values, under any key, and sees no other capsule's.",
   'capabilities.net':
     'Hosts it may make requests to, each with all names below it; `*` is every host, and the local places that the operator granted.',
   'capabilities.net_bind': 'Where it may listen.',
@@ -121,6 +123,7 @@ export const KEY_MEANINGS: Readonly<Record<string, string>> = {
 
 /** What counts when a key is left out. */
 export const KEY_DEFAULTS: Readonly<Record<string, string>> = {
+  'cron.missed': 'once',
   'package.restart': 'on-failure',
   'imports.optional': 'false',
   'subscribe.priority': '100',

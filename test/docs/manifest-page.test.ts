@@ -24,12 +24,13 @@ test('docs/manifest.md, every section and key of the schema, has a meaning, and 
 });
 
 test('docs/manifest.md, the defaults it tells, are those of the loader', async (t) => {
-  const { restart, limits, interceptors } = parseManifest(
-    '[package]\nname = "a"\nversion = "1.0.0"\n[[interceptor]]\nevent = "a.v1"\naction = "b"\n',
+  const { restart, limits, interceptors, cron } = parseManifest(
+    '[package]\nname = "a"\nversion = "1.0.0"\n[[interceptor]]\nevent = "a.v1"\naction = "b"\n[[cron]]\nname = "c"\nschedule = "@daily"\naction = "b"\n',
   );
   t.equal(restart, KEY_DEFAULTS['package.restart']);
   t.equal(String(limits.memoryPages), KEY_DEFAULTS['limits.memory_pages']);
   t.equal(String(limits.wallMs), KEY_DEFAULTS['limits.wall_ms']);
   t.equal(String(interceptors[0]?.priority), KEY_DEFAULTS['interceptor.priority']);
   t.equal(interceptors[0]?.fail, KEY_DEFAULTS['interceptor.fail']);
+  t.equal(cron[0]?.missed, KEY_DEFAULTS['cron.missed']);
 });

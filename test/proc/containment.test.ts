@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'tap';
 import type { Tier } from '../../abi/manifest.js';
+import type { HostTools } from '../../supervisor/proc/host-tools.js';
 import { JAIL_AFTER_BINDS, JAIL_RULES, jailArguments, RLIMITS } from '../../supervisor/proc/sandbox-profile.js';
 import { spawnWorker } from '../../supervisor/proc/spawn.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
@@ -83,10 +84,23 @@ test('native code in tier process reads no file, starts nothing and sees no envi
     'readParentMemory',
     'spawnChild',
     'startThread',
+    'openFiles',
   ];
   for (const what of mustFail) t.type(report[what]?.refused, 'string', `${what}: ${JSON.stringify(report[what])}`);
   t.equal(report['environment']?.got, '', 'no environment');
   t.equal(report['descriptors']?.got, '', 'no descriptor but its own');
+});
+
+test('a worker whose tier lacks a program is not started without it', async (t) => {
+  const tools = await hostTools;
+  const program = (missing: keyof HostTools) => ({ tools: { ...tools, [missing]: null }, workerBundle: ATTACKER });
+  for (const missing of ['prlimit', 'setpriv', 'env'] as const) {
+    const message = new RegExp(`${missing}.*apt-get install`);
+    t.throws(() => spawnWorker('process', program(missing)), { code: 'tier_unavailable', message });
+  }
+  for (const missing of ['prlimit', 'bwrap'] as const)
+    t.throws(() => spawnWorker('jail', program(missing)), { code: 'tier_unavailable' });
+  t.end();
 });
 
 test('every rule of the jail is in its arguments, with a reason', (t) => {

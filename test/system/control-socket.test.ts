@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -106,6 +115,7 @@ test('a second supervisor on the same home is refused, a stale socket is not mis
 
   await supervisor.kill('SIGKILL');
   t.ok(existsSync(join(supervisor.home, 'run/system.sock')), 'the socket file is left behind');
+  t.ok(existsSync(join(supervisor.home, 'run/system.ready')), 'and so is the word that it is ready');
   const next = await supervisor.again();
   t.teardown(next.end);
   const again = await next.connect();
@@ -174,7 +184,14 @@ test('a home that others can enter, or that is a file, is refused', async (t) =>
   await t.rejects(openHome('relative'), { code: 'bad_home' });
   await t.rejects(openHome(join(root, 'x'.repeat(110))), { code: 'bad_home', message: /too long/ });
   writeFileSync(join(root, 'file'), '');
-  await t.rejects(openHome(join(root, 'file')), { code: /EEXIST|bad_home/ });
+  for (const path of [join(root, 'file'), join(root, 'file', 'below')]) {
+    await t.rejects(openHome(path), { code: 'bad_home', field: 'home', message: /cannot be used as a directory/ });
+  }
+  const home = join(root, 'home');
+  await openHome(home);
+  rmSync(join(home, 'keys'), { recursive: true });
+  symlinkSync(root, join(home, 'keys'));
+  await t.rejects(openHome(home), { code: 'bad_home' }, 'a link in the place of a directory');
 });
 
 test('when the auditor is killed it comes back, and what happened before is still there', async (t) => {

@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'tap';
 import { FAULT_CODES } from '../../abi/errno.js';
 import { checkLimits } from '../../abi/limits.js';
@@ -24,6 +25,20 @@ const FILES = [
 test('the top level holds the rooms and a few small files, and nothing that a tool left there', (t) => {
   const found = readdirSync(PACKAGE_ROOT).filter((name) => !name.startsWith('.') && !MADE.has(name));
   t.same(found.sort(), [...ROOMS, 'test', 'docs', ...FILES].sort());
+  t.end();
+});
+
+test('npm start is the conversation, npm test is everything, and an install runs no script of a package', (t) => {
+  const { scripts, engines, bin } = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as {
+    readonly scripts: Readonly<Record<string, string>>;
+    readonly engines: Readonly<Record<string, string>>;
+    readonly bin: Readonly<Record<string, string>>;
+  };
+  t.match(scripts, { start: 'node cli/astrid chat', test: 'node test/run.mjs' });
+  t.match(engines, { node: '>=20.19' });
+  t.match(bin, { astrid: 'cli/astrid' });
+  t.match(readFileSync(join(PACKAGE_ROOT, '.npmrc'), 'utf8'), /^ignore-scripts=true$/m);
+  t.notMatch(readFileSync(join(PACKAGE_ROOT, 'package-lock.json'), 'utf8'), /"resolved": "https?:/);
   t.end();
 });
 

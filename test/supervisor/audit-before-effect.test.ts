@@ -1,0 +1,105 @@
+import { test } from 'tap';
+import type { AuditEvent } from '../../abi/audit-event.js';
+import { Fault } from '../../abi/errno.js';
+import type { SyscallRow } from '../../abi/syscalls/row.js';
+import { SYSCALLS } from '../../abi/table.js';
+import { type AuditPort, Dispatcher } from '../../supervisor/dispatch.js';
+import { allowed } from '../../supervisor/gate/types.js';
+import type { CapsuleProcess } from '../../supervisor/proc/capsule-process.js';
+import type { SyscallHandler } from '../../supervisor/syscalls/handler.js';
+
+const actor = { principal: 'default', session: 's-1', attribution: 'user' };
+const running = {
+  invocation: { exportName: 'astrid_hook_trigger', actor, message: null },
+  cancel: new AbortController(),
+  wall: null,
+};
+/** What the dispatcher reads of a process. */
+const capsule = {
+  name: 'demo',
+  endpoint: 'demo',
+  sourceId: 'id',
+  spec: { manifest: {} },
+  running,
+  setWaiting: () => undefined,
+} as unknown as CapsuleProcess;
+
+interface Ending {
+  readonly answer: Buffer | Fault;
+  /** In the order in which it happened. */
+  readonly happened: readonly string[];
+}
+
+/** One call through a dispatcher whose gate allows it and whose effect is noted. */
+function callWith(row: SyscallRow, audit: (happened: string[]) => AuditPort, effect?: () => never): Promise<Ending> {
+  const happened: string[] = [];
+  const handler: SyscallHandler<never> = {
+    decode: () => ({}) as never,
+    resource: () => 'cwd://a.txt',
+    run: () => {
+      happened.push('effect');
+      effect?.();
+      return Buffer.from('done');
+    },
+  };
+  const decision = allowed('manifest', 'declared');
+  const dispatcher = new Dispatcher({
+    handlers: { [row.name]: handler },
+    gate: { decideSync: () => decision, decide: () => Promise.resolve(decision) },
+    audit: audit(happened),
+    now: () => 1,
+    onInternal: () => undefined,
+  });
+  return new Promise((resolve) => {
+    const args = row.params.map(() => Buffer.from('x'));
+    dispatcher.handle(capsule, row, args, (answer) => resolve({ answer, happened }));
+  });
+}
+
+const working = (happened: string[]): AuditPort => ({
+  append: async (event) => {
+    await Promise.resolve();
+    happened.push(`appended ${event.outcome}`);
+  },
+  record: (make: () => AuditEvent) => void happened.push(`recorded ${make().outcome}`),
+});
+
+const unavailable = new Fault('audit_unavailable', 'the log takes nothing');
+const down = (): AuditPort => ({
+  append: () => Promise.reject(unavailable),
+  record: () => {
+    throw unavailable;
+  },
+});
+
+const inSupervisor = SYSCALLS.filter(({ path }) => path === 'supervisor');
+const ofClass = (audit: SyscallRow['audit']) => inSupervisor.filter((row) => row.audit === audit);
+
+test('each call that has an effect: the log has acknowledged it before the effect, and without that there is none', async (t) => {
+  t.ok(ofClass('before').length >= 10);
+  for (const row of ofClass('before')) {
+    t.same((await callWith(row, working)).happened, ['appended accepted', 'effect'], row.name);
+    const { answer, happened } = await callWith(row, down);
+    t.match(answer, { code: 'audit_unavailable' }, row.name);
+    t.same(happened, [], `${row.name}: no effect`);
+  }
+});
+
+test('each call that is recorded with its effect is refused, too, while the log takes nothing', async (t) => {
+  for (const row of ofClass('with')) {
+    t.same((await callWith(row, working)).happened, ['recorded accepted', 'effect'], row.name);
+    const { answer, happened } = await callWith(row, down);
+    t.match(answer, { code: 'audit_unavailable' }, row.name);
+    t.same(happened, [], `${row.name}: no effect`);
+  }
+});
+
+test('an effect that fails is recorded as failed', async (t) => {
+  const [row] = ofClass('before');
+  const fail = () => {
+    throw new Fault('io_error', 'no');
+  };
+  const { answer, happened } = await callWith(row as SyscallRow, working, fail);
+  t.match(answer, { code: 'io_error' });
+  t.same(happened, ['appended accepted', 'effect', 'recorded failed']);
+});
