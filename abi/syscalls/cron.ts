@@ -16,6 +16,17 @@ export const CRON_CALLS = [
     ],
     capability: 'cron',
     audit: 'before',
+    errors: [
+      'already_exists',
+      'capability_missing',
+      'invalid_argument',
+      'io_error',
+      'no_space',
+      'not_supported',
+      'quota_exceeded',
+      'rate_limited',
+      'too_large',
+    ],
     since: '0.2.0',
   }),
   row({
@@ -24,6 +35,15 @@ export const CRON_CALLS = [
     params: [param('name', 'text', LIMITS.cronNameBytesMax)],
     capability: 'cron',
     audit: 'before',
+    errors: [
+      'capability_missing',
+      'invalid_argument',
+      'io_error',
+      'no_space',
+      'not_supported',
+      'rate_limited',
+      'too_large',
+    ],
     since: '0.2.0',
   }),
 ] as const;

@@ -9,6 +9,7 @@ export const IPC_CALLS = [
     name: 'astrid_ipc_publish',
     params: [param('topic', 'text', LIMITS.topicBytesMax), param('payload', 'json', LIMITS.ipcPayloadBytesMax)],
     capability: 'ipc_publish',
+    errors: ['capability_missing', 'invalid_argument', 'rate_limited', 'too_large'],
     since: '0.1.0',
   }),
   row({
@@ -17,10 +18,25 @@ export const IPC_CALLS = [
     params: [param('pattern', 'text', LIMITS.topicBytesMax)],
     returns: 'decimal',
     capability: 'ipc_subscribe',
+    errors: ['capability_missing', 'invalid_argument', 'quota_exceeded', 'too_large'],
     since: '0.1.0',
   }),
-  row({ number: 9, name: 'astrid_ipc_unsubscribe', params: [handle], since: '0.1.0' }),
-  row({ number: 10, name: 'astrid_ipc_poll', params: [handle], returns: 'json', audit: 'none', since: '0.1.0' }),
+  row({
+    number: 9,
+    name: 'astrid_ipc_unsubscribe',
+    params: [handle],
+    errors: ['bad_handle', 'invalid_argument', 'too_large'],
+    since: '0.1.0',
+  }),
+  row({
+    number: 10,
+    name: 'astrid_ipc_poll',
+    params: [handle],
+    returns: 'json',
+    audit: 'none',
+    errors: ['bad_handle', 'invalid_argument', 'too_large'],
+    since: '0.1.0',
+  }),
   row({
     number: 11,
     name: 'astrid_ipc_recv',
@@ -28,6 +44,7 @@ export const IPC_CALLS = [
     returns: 'json',
     blocking: true,
     audit: 'none',
+    errors: ['bad_handle', 'invalid_argument', 'too_large'],
     since: '0.1.0',
   }),
   row({
@@ -36,6 +53,7 @@ export const IPC_CALLS = [
     params: [param('request', 'json', LIMITS.triggerBytesMax)],
     returns: 'json',
     blocking: true,
+    errors: ['capability_missing', 'conflict', 'invalid_argument', 'too_large'],
     since: '0.1.0',
   }),
   row({
@@ -44,6 +62,7 @@ export const IPC_CALLS = [
     returns: 'json',
     path: 'worker',
     audit: 'none',
+    errors: [],
     since: '0.1.0',
   }),
 ] as const;

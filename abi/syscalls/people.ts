@@ -11,6 +11,7 @@ export const PEOPLE_CALLS = [
     params: [field('name'), field('platform'), field('profile')],
     returns: 'text',
     capability: 'uplink',
+    errors: ['already_exists', 'capability_missing', 'invalid_argument', 'quota_exceeded', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -23,6 +24,7 @@ export const PEOPLE_CALLS = [
     ],
     returns: 'json',
     capability: 'uplink',
+    errors: ['bad_handle', 'capability_missing', 'invalid_argument', 'not_supported', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -32,6 +34,7 @@ export const PEOPLE_CALLS = [
     returns: 'json',
     blocking: true,
     audit: 'before',
+    errors: ['cancelled', 'invalid_argument', 'io_error', 'not_supported', 'quota_exceeded', 'timed_out', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -39,6 +42,7 @@ export const PEOPLE_CALLS = [
     name: 'astrid_has_secret',
     params: [param('request', 'json', LIMITS.keyBytesMax)],
     returns: 'json',
+    errors: ['invalid_argument', 'io_error', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -48,6 +52,7 @@ export const PEOPLE_CALLS = [
     returns: 'json',
     blocking: true,
     audit: 'before',
+    errors: ['invalid_argument', 'io_error', 'no_space', 'rate_limited', 'too_large'],
     since: '0.1.0',
   }),
   row({
@@ -56,6 +61,7 @@ export const PEOPLE_CALLS = [
     params: [request],
     returns: 'json',
     capability: 'identity',
+    errors: ['invalid_argument', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -65,6 +71,7 @@ export const PEOPLE_CALLS = [
     returns: 'json',
     capability: 'identity',
     audit: 'before',
+    errors: ['invalid_argument', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -74,6 +81,7 @@ export const PEOPLE_CALLS = [
     returns: 'json',
     capability: 'identity',
     audit: 'before',
+    errors: ['invalid_argument', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -83,6 +91,7 @@ export const PEOPLE_CALLS = [
     returns: 'json',
     capability: 'identity',
     audit: 'before',
+    errors: ['invalid_argument', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -91,6 +100,7 @@ export const PEOPLE_CALLS = [
     params: [request],
     returns: 'json',
     capability: 'identity',
+    errors: ['invalid_argument', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -98,6 +108,7 @@ export const PEOPLE_CALLS = [
     name: 'astrid_check_capsule_capability',
     params: [param('request', 'json', LIMITS.capabilityCheckBytesMax)],
     returns: 'json',
+    errors: ['invalid_argument', 'too_large'],
     since: '0.2.0',
   }),
 ] as const;

@@ -13,6 +13,17 @@ export const PROCESS_CALLS = [
     capability: 'host_process',
     blocking: true,
     audit: 'before',
+    errors: [
+      'capability_missing',
+      'invalid_argument',
+      'io_error',
+      'not_found',
+      'not_supported',
+      'policy_denied',
+      'quota_exceeded',
+      'tier_unavailable',
+      'too_large',
+    ],
     since: '0.2.0',
   }),
   row({
@@ -22,6 +33,17 @@ export const PROCESS_CALLS = [
     returns: 'json',
     capability: 'host_process',
     audit: 'before',
+    errors: [
+      'capability_missing',
+      'invalid_argument',
+      'io_error',
+      'not_found',
+      'not_supported',
+      'policy_denied',
+      'quota_exceeded',
+      'tier_unavailable',
+      'too_large',
+    ],
     since: '0.2.0',
   }),
   row({
@@ -30,6 +52,7 @@ export const PROCESS_CALLS = [
     params: [id],
     returns: 'json',
     capability: 'host_process',
+    errors: ['bad_handle', 'capability_missing', 'invalid_argument', 'too_large'],
     since: '0.2.0',
   }),
   row({
@@ -39,6 +62,7 @@ export const PROCESS_CALLS = [
     returns: 'json',
     capability: 'host_process',
     audit: 'before',
+    errors: ['bad_handle', 'capability_missing', 'invalid_argument', 'too_large'],
     since: '0.2.0',
   }),
 ] as const;

@@ -1,4 +1,5 @@
 import type { CapabilityName } from '../capabilities.js';
+import type { FaultCode } from '../errno.js';
 
 /** What the bytes of one argument are, and how many of them are accepted (ABI reference 1.2 and 1.6). */
 export interface ParamRow {
@@ -30,13 +31,30 @@ export interface SyscallRow {
   readonly path: 'supervisor' | 'one-way' | 'worker';
   /** Design section 6. `before`: acknowledged by the auditor before the effect; `with`: in order, not awaited. */
   readonly audit: 'before' | 'with' | 'none';
+  /** What the call itself may answer, sorted. What the gate says of any call is in `GATE_CODES` and not repeated. */
+  readonly errors: readonly FaultCode[];
   /** First version that serves the call; null: known, not served yet, and a module that imports it does not load. */
   readonly since: string | null;
 }
 
+/**
+ * What any call that the supervisor serves may answer besides, and no row repeats unless the call has a reason of its own: decisions
+ * of the gate and of the people it asks (`cancelled` and `rate_limited` are ends of such a question), the log, and our own mistakes.
+ */
+export const GATE_CODES: readonly FaultCode[] = [
+  'approval_denied',
+  'approval_queued',
+  'audit_unavailable',
+  'cancelled',
+  'internal',
+  'over_budget',
+  'policy_denied',
+  'rate_limited',
+];
+
 export const param = (name: string, kind: ParamRow['kind'], bytesMax: number): ParamRow => ({ name, kind, bytesMax });
 
-type RowInit = Pick<SyscallRow, 'number' | 'name'> & Partial<SyscallRow>;
+type RowInit = Pick<SyscallRow, 'number' | 'name' | 'errors'> & Partial<SyscallRow>;
 
 /** A row with the defaults of most calls spelled once. */
 export const row = (init: RowInit): SyscallRow => ({

@@ -60,6 +60,7 @@ test('a workspace that holds the home of the system is refused to commands', { s
   t.equal(await above.fate('true'), 'not_supported');
   const own = await makeBench(t, {}, { home: '/usr/lib/astrid' });
   t.equal(await own.fate('true'), 'not_supported', 'a home among the programs');
+  await t.rejects(own.start('true'), { code: 'not_supported' });
 });
 
 test('a command without the grant reaches no network, no abstract socket and no socket of the host', {

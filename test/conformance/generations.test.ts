@@ -1,4 +1,5 @@
 import { test } from 'tap';
+import type { CapsuleFacts } from '../../abi/capsule-control.js';
 import { assemble, guestText } from '../kit/guest-wat.js';
 import type { InstalledGuest } from '../kit/real-supervisor.js';
 import { hear } from './bus-watch.js';
@@ -152,9 +153,16 @@ test('old capsules serve their tools, commands and hooks to an agent of today', 
     );
   });
 
-  t.test('which generation was chosen, and why, is known of each', (t) => {
-    t.equal(bench.processOf('old-tools').spec.generation, 1);
-    t.equal(bench.processOf('greeter').spec.generation, 2);
-    t.end();
+  await t.test('which generation was chosen, and why, is known of each', async (t) => {
+    const verdicts = [
+      ['old-tools', 1, 'the module exports astrid_tool_call, as SDKs up to 0.4 do'],
+      ['greeter', 2, 'void calls without a result, no export of SDKs up to 0.4; state abi = 1 for SDK 0.5.0 to 0.5.2'],
+      ['full-process-3', 3, 'the module imports void calls with an i64 result'],
+    ] as const;
+    for (const [name, generation, why] of verdicts) {
+      t.equal(bench.processOf(name).spec.generation, generation, name);
+      const facts = (await bench.client.request('capsule.inspect', { name })) as CapsuleFacts;
+      t.same(facts.generation, { generation, why }, name);
+    }
   });
 });

@@ -1,7 +1,7 @@
 import { ENTRY_POINTS, type EntryPoint } from '../../abi/entry-points.js';
 import type { FaultCode } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
-import type { ParamRow, SyscallRow } from '../../abi/syscalls/row.js';
+import { GATE_CODES, type ParamRow, type SyscallRow } from '../../abi/syscalls/row.js';
 import { SYSCALLS } from '../../abi/table.js';
 import { CASES } from './registry.js';
 
@@ -87,17 +87,17 @@ const FOOTNOTES = [
   '*path*: `supervisor` is a round trip to the kernel, `worker` is answered inside the capsule’s own process, `one-way` is sent',
   'and not waited for. *log*: `before` is written to the log and acknowledged before anything happens, `with` is written in',
   'order, `none` is not written. *Blocking* calls may wait for somebody and answer `cancelled` when the capsule is unloaded.',
-  'Any call can also answer `internal`, and each that is logged `before`: `audit_unavailable`, `policy_denied`,',
-  '`approval_denied`, `approval_queued`, `over_budget`.',
+  '*errors*: what the call itself may answer. Any call that goes to the supervisor may also answer, for the gate, the log or a',
+  `mistake of ours: ${quoteAll(GATE_CODES, ', ')}.`,
 ];
+
+function quoteAll(codes: readonly FaultCode[], between: string): string {
+  return codes.map((code) => `\`${code}\``).join(between);
+}
 
 function rowOfCall(row: SyscallRow): string[] {
   const cases = CASES.get(row.name) ?? [];
   const served = row.since !== null;
-  const codes = new Set<FaultCode>();
-  for (const { want, wantIn } of cases) {
-    for (const one of [want, ...Object.values(wantIn)]) if (one.kind === 'fault') codes.add(one.code);
-  }
   return [
     String(row.number),
     `\`${row.name}\`${row.hostResult ? ' *' : ''}`,
@@ -106,10 +106,7 @@ function rowOfCall(row: SyscallRow): string[] {
     row.capability === null ? 'nothing' : `\`${row.capability}\``,
     `${row.path}${row.blocking ? ', blocking' : ''}`,
     row.audit,
-    [...codes]
-      .sort()
-      .map((code) => `\`${code}\``)
-      .join(' ') || 'none',
+    quoteAll(row.errors, ' ') || 'none',
     served ? String(cases.length) : 'not served yet',
   ];
 }

@@ -257,6 +257,7 @@ test('timers, more than 32, too soon, of a bad name or too often changed, are re
     for (let index = 0; index < LIMITS.cronChangesPerMinuteMax; index++) await b.cron.cancel('default', 'c', 'x');
   };
   await t.rejects(more(), { code: 'rate_limited' });
+  await t.rejects(b.set('t0', '@daily'), { code: 'rate_limited' });
   b.now += MINUTE;
   await t.resolves(b.cron.cancel('default', 'c', 'x'));
 });

@@ -77,10 +77,12 @@ test('without bubblewrap a command is refused, with the way out', async (t) => {
     code: 'tier_unavailable',
     message: /bubblewrap is not installed; `astrid doctor`/,
   });
+  await t.rejects(bench.start('true'), { code: 'tier_unavailable' });
 });
 
 test('without a session there is no workspace for a command', { skip }, async (t) => {
   const bench = await makeBench(t);
   const actor = { principal: 'default', attribution: 'verified', session: null } as const;
   await t.rejects(bench.processes.run(request('true'), callerOf({ actor })), { code: 'not_found' });
+  await t.rejects(bench.processes.start(request('true'), callerOf({ actor })), { code: 'not_found' });
 });

@@ -154,10 +154,12 @@ test('what a person is asked shows every word apart, the directory and the netwo
 });
 
 test('install and upgrade run no command', (t) => {
-  for (const phase of ['install', 'upgrade'] as const)
-    t.equal(
-      codeOf(() => spawn.run(requestOf({ cmd: 'ls' }), contextOf(['ls'], phase))),
-      'policy_denied',
-    );
+  for (const { run } of [spawn, handlers.astrid_spawn_background_host]) {
+    for (const phase of ['install', 'upgrade'] as const)
+      t.equal(
+        codeOf(() => run(requestOf({ cmd: 'ls' }), contextOf(['ls'], phase))),
+        'policy_denied',
+      );
+  }
   t.end();
 });

@@ -217,6 +217,19 @@ test('a chunk that does not come, ends at the clock, and the stream with it', as
   await allClosed(server);
 });
 
+test('a body that breaks off, is an error of the read that meets it', async (t) => {
+  const breaks: (() => void)[] = [];
+  const server = await serve(t, (_request, response) => {
+    response.write('x');
+    breaks.push(() => response.destroy());
+  });
+  const service = granted(t, server);
+  await service.openStream(ask(`http://localhost:${server.port}/`), caller());
+  await service.readStream(1, caller());
+  for (const breakOff of breaks) breakOff();
+  t.equal(await codeOf(service.readStream(1, caller())), 'io_error');
+});
+
 test('no server, is one error without an address', async (t) => {
   const server = await serve(t, () => undefined);
   const closed = { ...server, port: 1 };
@@ -225,6 +238,7 @@ test('no server, is one error without an address', async (t) => {
     code: 'io_error',
     message: 'the connection was refused',
   });
+  t.equal(await codeOf(service.openStream(ask('http://localhost:1/'), caller())), 'io_error');
   const nowhere = granted(t, closed, { resolve: async () => [] });
   await t.rejects(nowhere.request(ask('http://localhost:1/'), caller()), {
     code: 'io_error',

@@ -94,3 +94,21 @@ test('a failed commit, whatever lmdb says about it, is no_space or io_error', as
     t.equal(await write, expected);
   }
 });
+
+test('more writes than may wait, are refused at once, and those that wait are done', async (t) => {
+  const { queue, database } = makeQueue(60_000);
+  const first = codeOf(queue.add(() => 'first'));
+  await until(() => database.ends.length === 1);
+  const waiting = Array.from({ length: 16_384 }, () => codeOf(queue.add(() => 'waited')));
+  t.equal(await codeOf(queue.add(() => 'one more')), 'rate_limited');
+  const done = Promise.all([first, ...waiting]);
+  let open = true;
+  void done.then(() => {
+    open = false;
+  });
+  await until(() => {
+    for (const { resolve } of database.ends.splice(0)) resolve();
+    return !open;
+  });
+  t.same(new Set(await done), new Set(['ok first', 'ok waited']));
+});

@@ -5,6 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { unpackTar } from 'modern-tar';
 import { type Test, test } from 'tap';
 import { makeFakeIo } from '../kit/fake-io.js';
+import { assemble, guestText } from '../kit/guest-wat.js';
 import { HEARS_PROMPTS, makeGuest, SAYS_HEARD } from '../kit/guests.js';
 import { startSupervisor } from '../kit/real-supervisor.js';
 import { runCli, startCli } from '../kit/run-cli.js';
@@ -201,6 +202,23 @@ y = { version = "1.2", optional = true }
   t.match(out, /x:y \^1\.2 \(optional\) +not met/);
   t.match(out, /generation +3: /);
   t.equal((await cli('inspect', 'nobody')).exitCode, 1);
+});
+
+test('capsule inspect, an installed one and one that could be, says which generation it speaks and what told so', async (t) => {
+  const directory = t.testdir();
+  await writeCapsule(directory, 'modern');
+  const wasm = await assemble(guestText({ exports: { astrid_hook_trigger: '(i32.const 0)' } }));
+  mkdirSync(join(directory, 'old'));
+  writeFileSync(join(directory, 'old/old.wasm'), wasm);
+  writeFileSync(
+    join(directory, 'old/Capsule.toml'),
+    `[package]\nname = "old"\nversion = "1.0.0"\nabi = 1\n\n[[component]]\nfile = "old.wasm"\n`,
+  );
+  const { cli } = await start(t);
+  t.equal((await cli('install', './old', '--yes')).exitCode, 0);
+  for (const target of ['old', './old'])
+    t.match((await cli('inspect', target)).out, /generation +1: the manifest says abi = 1\n/, target);
+  t.match((await cli('inspect', './modern')).out, /generation +3: the module imports void calls with an i64 result\n/);
 });
 
 test('capsule tree, imports that are met, met twice and not met, are told apart', async (t) => {

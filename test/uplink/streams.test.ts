@@ -99,6 +99,17 @@ test('accept waits for as long as nobody comes, and unloading ends it', async (t
   t.equal(await streams.pollAccept(caller), null);
 });
 
+test('a write to a client that does not read, unloading ends it and lets the client go', async (t) => {
+  const { streams, join: enter } = await openBench(t);
+  const caller = makeCaller('a');
+  const { client, handle } = await enter(caller);
+  client.socket.pause();
+  const write = streams.write(handle, Buffer.alloc(LIMITS.payloadBytesMax), caller);
+  setImmediate(() => caller.abort());
+  await t.rejects(write, { code: 'cancelled', message: 'capsule unloading' });
+  t.same([...(await streams.read(handle, makeCaller('a')))], [1]);
+});
+
 test('a socket file that nobody listens on is replaced; one that answers is left alone', async (t) => {
   // Short enough for a socket, which a test's own directory is not.
   const directory = mkdtempSync(join(tmpdir(), 'astrid-'));

@@ -143,6 +143,9 @@ test('a link that a program made through the kernel mount is neither followed no
   t.equal(await codeOf(guest.read('link')), 'not_supported');
   t.equal(await codeOf(guest.read('dir/secret')), 'not_supported');
   t.equal(await codeOf(guest.write('dir/x', 'x')), 'not_supported');
+  t.equal(await codeOf(guest.mkdir('dir/x')), 'not_supported');
+  t.equal(await codeOf(guest.readdir('dir')), 'not_supported');
+  t.equal(await codeOf(session.overlay.stat(['link'])), 'not_supported');
   t.same(await commitOverlay(session.overlay), { committed: [], conflicts: ['dir', 'link'] });
   t.same(readdirSync(options.workspace), ['a']);
   await session.close();

@@ -68,6 +68,7 @@ test('writes and removals that make no sense are refused by what is in the way',
   t.equal(await codeOf(guest.mkdir('a.txt/x')), 'not_a_directory');
   t.equal(await codeOf(guest.unlink('')), 'invalid_argument');
   t.equal(await codeOf(guest.unlink('nope')), 'not_found');
+  t.equal(await codeOf(guest.unlink('a.txt/x')), 'not_a_directory');
   t.equal(await codeOf(guest.unlink('d')), 'not_empty');
   await guest.write('d/c.txt', 'x');
   await guest.unlink('d/b.txt');
@@ -185,6 +186,10 @@ test('a quota, when it is used up, stops writes and deletions of the workspace, 
   await guest.write('x', Buffer.alloc(10_000));
   t.equal(await codeOf(guest.write('y', Buffer.alloc(10_000))), 'quota_exceeded');
   t.equal(await guest.exists('y'), false);
+  await guest.write('z', Buffer.alloc(7_500));
+  t.equal(await codeOf(guest.mkdir('d')), 'quota_exceeded');
+  t.equal(await codeOf(guest.unlink('a')), 'quota_exceeded', 'a whiteout takes room, too');
+  await guest.unlink('z');
   await guest.unlink('x');
   t.equal(quota.usedBytes, 0, 'all of it came back');
   await guest.write('y', Buffer.alloc(10_000));
@@ -229,6 +234,8 @@ test('the home of the system, when the workspace holds it, is out of reach by an
     t.equal(await codeOf(guest.exists(path)), 'policy_denied', path);
   }
   t.equal(await codeOf(guest.unlink('.astrid')), 'policy_denied');
+  t.equal(await codeOf(guest.readdir('.astrid')), 'policy_denied');
+  t.equal(await codeOf(files.overlay.stat(['.astrid'])), 'policy_denied');
   t.equal(await codeOf(guest.write('home://.local/capsules/other/meta.json', 'x')), 'policy_denied');
   t.equal(await codeOf(guest.mkdir('home://.local/capsules/mine')), 'policy_denied');
   t.equal(await guest.read('a.txt'), 'one');
