@@ -23,6 +23,7 @@ const LONGEST = longest('a');
 const LONGEST_FILE = `${`${'f'.repeat(255)}/`.repeat(15)}f/${'f'.repeat(254)}`;
 const notText = fault('invalid_argument', /path/);
 const refused = fault('capability_missing');
+const notFound = fault('not_found');
 
 /** What every call with a path must answer, whatever it does. */
 function pathCases(call: string, reads: boolean, rest: readonly Arg[]): ConformanceCase[] {
@@ -32,12 +33,15 @@ function pathCases(call: string, reads: boolean, rest: readonly Arg[]): Conforma
     want,
     ...more,
   });
+  const absent = call === 'astrid_fs_exists' || !reads ? OK_EMPTY : notFound;
   return casesOf(call, [
     at('a way out of the workspace', 'cwd://../outside', fault('escapes_root'), { kind: 'hostile' }),
     at('a way out of a directory', 'dir/../../outside', fault('escapes_root'), { kind: 'hostile' }),
     at('a NUL in the path', 'a\0b', notText, { kind: 'hostile' }),
+    at('a name of 255 bytes', call.padEnd(255, 'n'), absent, { kind: 'limit' }),
     at('a name of 256 bytes', 'a'.repeat(256), notText, { kind: 'limit' }),
-    at('128 directories deep is as deep as it goes', `${'d/'.repeat(128)}x`, notText, { kind: 'limit' }),
+    at('a path of 128 names', `${`${call}/`.repeat(127)}x`, absent, { kind: 'limit' }),
+    at('a path of 129 names', `${`${call}/`.repeat(128)}x`, notText, { kind: 'limit' }),
     at('outside of what the manifest grants', 'home://elsewhere', refused, { kind: 'capability' }),
     at('a capsule without the capability', 'note.txt', refused, { kind: 'capability', role: 'bare' }),
     at('no session, so no workspace', 'note.txt', fault('not_found', /workspace/), { sessionless: true }),
@@ -46,7 +50,6 @@ function pathCases(call: string, reads: boolean, rest: readonly Arg[]): Conforma
 }
 
 const empty = (root: Want) => ({ empty: root, notUtf8: notText });
-const notFound = fault('not_found');
 
 export const FS: readonly CallProfile[] = [
   {

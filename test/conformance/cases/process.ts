@@ -7,6 +7,7 @@ import {
   from,
   json,
   okJson,
+  okMatch,
   okText,
   type ParamProfile,
   requestParam,
@@ -18,6 +19,11 @@ const bad = fault('invalid_argument');
 const badHandle = fault('bad_handle');
 const echo = { cmd: 'echo', args: ['hi'] };
 const echoed = okJson('stdout hi', (value) => (value as { stdout: string }).stdout === 'hi\n');
+/** `echo` with two words, so that none is longer than the system takes, in so many bytes with the NUL after each. */
+const echoOf = (total: number) => {
+  const first = 'a'.repeat(65_536);
+  return json({ cmd: 'echo', args: [first, 'b'.repeat(total - Buffer.byteLength(`echo.${first}..`))] });
+};
 const commandCases = (call: string) =>
   casesOf(call, [
     {
@@ -28,6 +34,12 @@ const commandCases = (call: string) =>
     },
     { name: 'a command that only starts like one', args: [json({ cmd: 'echoes' })], want: missing, kind: 'hostile' },
     { name: 'a capsule without the capability', args: [json(echo)], role: 'bare', want: missing, kind: 'capability' },
+    {
+      name: 'a command one byte past 128 KiB',
+      args: [echoOf(LIMITS.processCommandBytesMax + 1)],
+      want: fault('too_large', /131073 bytes/),
+      kind: 'limit',
+    },
     { name: 'no command', args: [json({})], want: bad },
     { name: 'arguments that are no list', args: [json({ cmd: 'echo', args: 'hi' })], want: bad },
     { name: 'a NUL in an argument', args: [json({ cmd: 'echo', args: ['a\0b'] })], want: bad, kind: 'hostile' },
@@ -69,6 +81,12 @@ export const PROCESS: readonly CallProfile[] = [
       ...commandCases('astrid_spawn_host'),
       ...casesOf('astrid_spawn_host', [
         {
+          name: 'a command of 128 KiB',
+          args: [echoOf(LIMITS.processCommandBytesMax)],
+          want: okMatch(/^\{"stdout":"aaa/),
+          kind: 'limit',
+        },
+        {
           name: 'output on both streams and an exit code',
           args: [json({ cmd: 'sh', args: ['-c', 'echo out; echo err >&2; exit 3'] })],
           want: okText('{"stdout":"out\\n","stderr":"err\\n","exit_code":3}'),
@@ -101,6 +119,13 @@ export const PROCESS: readonly CallProfile[] = [
     cases: [
       ...commandCases('astrid_spawn_background_host'),
       ...casesOf('astrid_spawn_background_host', [
+        {
+          name: 'a command of 128 KiB',
+          args: [echoOf(LIMITS.processCommandBytesMax)],
+          want: anId,
+          kind: 'limit',
+          fresh: true,
+        },
         {
           name: 'the eighth process is the last',
           steps: Array.from({ length: LIMITS.processesPerInstanceMax - 1 }, () => lasting),
