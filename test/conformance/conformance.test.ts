@@ -4,7 +4,8 @@ import { isAlone } from './case.js';
 import { openBench } from './kernel-bench.js';
 import { servedCases } from './registry.js';
 
-tap.setTimeout(240_000);
+// Six lanes of cases, with restarts between some: three to four minutes where other tests share the cores.
+tap.setTimeout(480_000);
 
 test('every served call, in every tier and generation, answers as the reference says', async (t) => {
   const noJail = await jailMissing();
