@@ -101,7 +101,8 @@ function makeReceive(bus: BusService): SyscallHandler<HandleRequest & { timeoutM
     resource: byHandle.resource,
     run: ({ handle, timeoutMs }, context) => {
       const queued = bus.poll(context.endpoint, handle);
-      if (timeoutMs === 0 || !queued.equals(NOTHING)) return queued;
+      // One that is being stopped would be heard of no more: its end was told before it began to wait.
+      if (timeoutMs === 0 || context.cancel.aborted || !queued.equals(NOTHING)) return queued;
       return receive(bus, handle, timeoutMs, context);
     },
   };
