@@ -11,7 +11,8 @@ import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { missingScript } from '../kit/terminal-script.js';
 
 const run = promisify(execFile);
-const LAUNCHER = join(PACKAGE_ROOT, 'cli/astrid');
+/** Without the test library's loader, which cannot take a module without an extension; the library adds it to every environment. */
+const PROGRAM = ['-u', 'NODE_OPTIONS', process.execPath, join(PACKAGE_ROOT, 'cli/astrid')];
 
 test('the first conversation, as README tells it: chat on a terminal, approval, diff, commit, rollback, verify, stop', {
   skip: missingScript(),
@@ -20,10 +21,9 @@ test('the first conversation, as README tells it: chat on a terminal, approval, 
   const workspace = join(root, 'work');
   mkdirSync(workspace);
   writeFileSync(join(workspace, 'a.txt'), 'a\n');
-  const { NODE_OPTIONS: _loader, ...inherited } = process.env;
-  const env = { ...inherited, ASTRID_HOME: join(root, 'home'), SHELL: '/bin/sh', NO_COLOR: '1' };
+  const env = { ...process.env, ASTRID_HOME: join(root, 'home'), SHELL: '/bin/sh', NO_COLOR: '1' };
   const astrid = async (...args: string[]) => {
-    const running = run(process.execPath, [LAUNCHER, ...args], { cwd: workspace, env });
+    const running = run('env', [...PROGRAM, ...args], { cwd: workspace, env });
     // What is piped in belongs to the request.
     running.child.stdin?.end();
     return (await running).stdout;
@@ -33,7 +33,7 @@ test('the first conversation, as README tells it: chat on a terminal, approval, 
     rmSync(root, { recursive: true, force: true });
   });
 
-  const line = `exec '${process.execPath}' '${LAUNCHER}' chat`;
+  const line = `exec env ${PROGRAM.map((word) => `'${word}'`).join(' ')} chat`;
   const chat = spawn('script', ['-qec', line, '/dev/null'], { cwd: workspace, env });
   t.teardown(() => chat.kill());
   const screen = chat.stdout.pipe(new Capture({}));
