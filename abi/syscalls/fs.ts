@@ -3,6 +3,19 @@ import { param, row } from './row.js';
 
 const path = param('path', 'text', LIMITS.pathBytesMax);
 
+/** Of a call that looks at what stands at a path, and does not open it. */
+const LOOKING = [
+  'capability_missing',
+  'escapes_root',
+  'invalid_argument',
+  'io_error',
+  'not_a_directory',
+  'not_found',
+  'not_supported',
+  'policy_denied',
+  'too_large',
+] as const;
+
 export const FS_CALLS = [
   row({
     number: 0,
@@ -51,17 +64,7 @@ export const FS_CALLS = [
     returns: 'json',
     hostResult: true,
     capability: 'fs_read',
-    errors: [
-      'capability_missing',
-      'escapes_root',
-      'invalid_argument',
-      'io_error',
-      'not_a_directory',
-      'not_found',
-      'not_supported',
-      'policy_denied',
-      'too_large',
-    ],
+    errors: LOOKING,
     since: '0.1.0',
   }),
   row({
@@ -71,17 +74,7 @@ export const FS_CALLS = [
     returns: 'json',
     hostResult: true,
     capability: 'fs_read',
-    errors: [
-      'capability_missing',
-      'escapes_root',
-      'invalid_argument',
-      'io_error',
-      'not_a_directory',
-      'not_found',
-      'not_supported',
-      'policy_denied',
-      'too_large',
-    ],
+    errors: LOOKING,
     since: '0.1.0',
   }),
   row({

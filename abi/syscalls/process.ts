@@ -4,6 +4,19 @@ import { param, row } from './row.js';
 const command = param('request', 'json', LIMITS.payloadBytesMax);
 const id = param('request', 'json', LIMITS.processRequestBytesMax);
 
+/** A command is found, allowed and started alike, whether it is waited for or not. */
+const STARTING = [
+  'capability_missing',
+  'invalid_argument',
+  'io_error',
+  'not_found',
+  'not_supported',
+  'policy_denied',
+  'quota_exceeded',
+  'tier_unavailable',
+  'too_large',
+] as const;
+
 export const PROCESS_CALLS = [
   row({
     number: 24,
@@ -13,17 +26,7 @@ export const PROCESS_CALLS = [
     capability: 'host_process',
     blocking: true,
     audit: 'before',
-    errors: [
-      'capability_missing',
-      'invalid_argument',
-      'io_error',
-      'not_found',
-      'not_supported',
-      'policy_denied',
-      'quota_exceeded',
-      'tier_unavailable',
-      'too_large',
-    ],
+    errors: STARTING,
     since: '0.2.0',
   }),
   row({
@@ -33,17 +36,7 @@ export const PROCESS_CALLS = [
     returns: 'json',
     capability: 'host_process',
     audit: 'before',
-    errors: [
-      'capability_missing',
-      'invalid_argument',
-      'io_error',
-      'not_found',
-      'not_supported',
-      'policy_denied',
-      'quota_exceeded',
-      'tier_unavailable',
-      'too_large',
-    ],
+    errors: STARTING,
     since: '0.2.0',
   }),
   row({

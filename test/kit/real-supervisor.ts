@@ -165,6 +165,15 @@ async function launch(places: Places): Promise<RealSupervisor> {
   };
 }
 
+/** What a pid runs now, or nothing: a pid alone may be another process by now. */
+export function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
+
 /** Host pids below a process, from /proc: what must be gone when a supervisor is. */
 export function childrenOf(pid: number): number[] {
   try {

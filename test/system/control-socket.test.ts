@@ -19,7 +19,7 @@ import { openHome } from '../../supervisor/home.js';
 import { takeInstanceLock } from '../../supervisor/instance-lock.js';
 import { makeGuest, SAYS_HEARD } from '../kit/guests.js';
 import { openSession, waitForLog } from '../kit/log-watch.js';
-import { childrenOf, startSupervisor } from '../kit/real-supervisor.js';
+import { childrenOf, commandOf, startSupervisor } from '../kit/real-supervisor.js';
 import { jailMissing } from '../kit/worker-bench.js';
 
 interface Answer {
@@ -124,15 +124,6 @@ test('a second supervisor on the same home is refused, a stale socket is not mis
   t.ok(after.treeSize > auditor.treeSize, 'the log goes on where it was');
   t.notSame(after.pid, auditor.pid);
 });
-
-/** What a pid runs now, or nothing: a pid alone may be another process by now. */
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    return '';
-  }
-}
 
 test('a supervisor that is killed leaves no process behind, not even a capsule in an endless loop', async (t) => {
   const body = `${SAYS_HEARD.replace('(i32.const 0)', '')} (loop $x (br $x)) (i32.const 0)`;

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import type { ProcessRow } from '../../abi/control.js';
 import { makeGuest, SAYS_HEARD } from '../kit/guests.js';
 import { openSession, rowOf, waitForLog } from '../kit/log-watch.js';
-import { childrenOf, startSupervisor } from '../kit/real-supervisor.js';
+import { childrenOf, commandOf, startSupervisor } from '../kit/real-supervisor.js';
 import { jailMissing } from '../kit/worker-bench.js';
 
 const LOOPS = `${SAYS_HEARD.replace('(i32.const 0)', '')} (loop $x (br $x)) (i32.const 0)`;
@@ -13,14 +13,6 @@ const LOOPS = `${SAYS_HEARD.replace('(i32.const 0)', '')} (loop $x (br $x)) (i32
 /** Below a process and all below those: what a jail starts is not a child of the supervisor. */
 function allBelow(pid: number): number[] {
   return childrenOf(pid).flatMap((child) => [child, ...allBelow(child)]);
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    return '';
-  }
 }
 
 test('stop, with a capsule in an endless loop, ends everything: no process, no socket, no marker', async (t) => {
