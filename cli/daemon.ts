@@ -220,10 +220,23 @@ async function explainExit(started: Started): Promise<Fault> {
     .filter((line) => line.trim() !== '');
   const reason = findBootReason(lines);
   if (reason !== null) return new Fault(findFaultCode(lines) ?? 'crashed', `the supervisor did not start: ${reason}`);
+  if (await isDiskFull(started.log))
+    return new Fault('no_space', 'the supervisor did not start: the disk of its home is full, also for its own log');
   const { exitCode, signalCode } = started.child;
   const how = signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`;
   const tail = lines.slice(-LOG_TAIL_LINES).map((line) => `\n  ${line}`);
   return new Fault(findFaultCode(lines) ?? 'crashed', `the supervisor did not start (${how})${tail.join('')}`);
+}
+
+/** Whether a line more of the log does not fit: then the reason of an end is in no line either. */
+async function isDiskFull(log: FileHandle): Promise<boolean> {
+  try {
+    await log.appendFile('\n');
+    return false;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')) return true;
+    throw error;
+  }
 }
 
 /**

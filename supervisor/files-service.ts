@@ -33,6 +33,7 @@ export class KernelFiles implements FilesService {
   readonly #bySession = new Map<string, Promise<SessionFiles>>();
   readonly #byPrincipal = new Map<string, Promise<PrincipalMounts>>();
   readonly #quotas = new Map<string, Promise<ByteQuota>>();
+  readonly #leftLayers = new Set<CommandLayer>();
   readonly #denied: PathRule | null;
 
   /** `denied`: paths of workspaces that commands neither see nor change. The file calls ask the gate about each path. */
@@ -64,6 +65,7 @@ export class KernelFiles implements FilesService {
     const quota = await this.#quotaOf(principal);
     const stateDir = join(this.#home.overlays, session);
     const hidden = this.#denied === null ? [] : await findPaths(overlay, this.#denied);
+    await this.#removeLeftLayers();
     const layer = await CommandLayer.make(stateDir, overlay, this.#denied);
     const root = await realpath(workspace);
     return {
@@ -79,9 +81,25 @@ export class KernelFiles implements FilesService {
         freeBytes: () => layer.freeBytes(),
         fits: (bytes) => fits(quota, bytes),
         adopt: async (mergedPath) => (await layer.adopt(mergedPath)).skipped,
-        remove: () => layer.remove(),
+        remove: () => this.#removeLayer(layer),
       },
     };
+  }
+
+  /** One that cannot be removed now, out of descriptors for example, is tried again before the next command. */
+  async #removeLayer(layer: CommandLayer): Promise<void> {
+    try {
+      await layer.remove();
+    } catch (error) {
+      this.#leftLayers.add(layer);
+      throw error;
+    }
+  }
+
+  async #removeLeftLayers(): Promise<void> {
+    const left = [...this.#leftLayers];
+    this.#leftLayers.clear();
+    await Promise.allSettled(left.map((layer) => this.#removeLayer(layer)));
   }
 
   async diff(session: string, paths: readonly string[] | undefined): Promise<DiffRow[]> {

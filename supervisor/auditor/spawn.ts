@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../../abi/errno.js';
+import { streamOf } from '../child-streams.js';
 import { PROGRAMS } from '../programs.js';
 
 /** A running auditor, as the client needs it. */
@@ -35,9 +36,9 @@ export function spawnAuditor(options: SpawnAuditorOptions): AuditorProcess {
     child.once('exit', (code, signal) => resolve({ code, signal }));
     child.once('error', () => resolve({ code: null, signal: null }));
   });
-  const channel = child.stdio[3];
-  if (child.pid === undefined || channel === null || channel === undefined) {
+  const channel = streamOf(child, 3);
+  if (child.pid === undefined || channel === null) {
     throw new Fault('io_error', 'the auditor process cannot be started');
   }
-  return { pid: child.pid, channel: channel as Duplex, kill: () => void child.kill('SIGKILL'), exited };
+  return { pid: child.pid, channel, kill: () => void child.kill('SIGKILL'), exited };
 }

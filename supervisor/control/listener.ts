@@ -1,4 +1,4 @@
-import { chmod, open, rename, unlink } from 'node:fs/promises';
+import { chmod, open, rename, rm, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { CONTROL_PROTOCOL } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
@@ -126,14 +126,19 @@ function clientName(frame: unknown): string {
 /** Written under another name and moved into place: a reader sees the old token, the new one, or none, never half of one. */
 export async function writePrivate(path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
-  const handle = await open(temporary, 'w', 0o600);
   try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    const handle = await open(temporary, 'w', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
   }
-  await rename(temporary, path);
 }
 
 export function ignoreMissing(error: unknown): void {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { Fault } from '../../abi/errno.js';
+import { streamOf } from '../child-streams.js';
 import { listLeakedFiles } from './leaked-files.js';
 import { type Argv, BELOW_FD, CHANNEL_FD, OUTER_ENV } from './sandbox.js';
 
@@ -39,9 +40,9 @@ export function startView(argv: Argv, lowerFd: number, belowFd: number): Started
     child.once('error', () => resolve());
     child.once('close', () => resolve());
   });
-  const channel = child.stdio[CHANNEL_FD] as Duplex | null | undefined;
+  const channel = streamOf(child, CHANNEL_FD);
   const { pid, stdout, stderr } = child;
-  if (pid === undefined || !channel || !stdout || !stderr) {
+  if (pid === undefined || channel === null || !stdout || !stderr) {
     throw new Fault('tier_unavailable', 'a command could not be started; `astrid doctor` says what is missing');
   }
   // The script may be gone while we write; its end is heard of elsewhere.

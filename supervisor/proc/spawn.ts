@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { Fault } from '../../abi/errno.js';
 import type { Tier } from '../../abi/manifest.js';
 import { WORKER_DESCRIPTORS } from '../../abi/worker-protocol.js';
 import type { StreamPair } from '../../bus/connection.js';
+import { streamOf } from '../child-streams.js';
 import type { HostTools } from './host-tools.js';
 import { JAIL_BUNDLE, jailArguments, rlimitArguments } from './sandbox-profile.js';
 
@@ -39,11 +40,11 @@ export function spawnWorker(tier: Tier, program: WorkerProgram): WorkerProcess {
   const [file, ...args] = commandLine(tier, program);
   if (file === undefined) throw new Fault('internal', 'no command to start a worker with');
   const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'], env: {}, cwd: '/' });
-  const input = child.stdio[WORKER_DESCRIPTORS.output] as Readable | null | undefined;
-  const output = child.stdio[WORKER_DESCRIPTORS.input] as Writable | null | undefined;
   // A failed spawn (no such file, no more processes) reports later; give it a listener and say it as an exit.
   const exited = waitForExit(child);
-  if (child.pid === undefined || !input || !output || !child.stderr) {
+  const input = streamOf(child, WORKER_DESCRIPTORS.output);
+  const output = streamOf(child, WORKER_DESCRIPTORS.input);
+  if (child.pid === undefined || input === null || output === null || !child.stderr) {
     throw new Fault('tier_unavailable', `a worker of tier ${tier} could not be started`);
   }
   const channel = { input, output };

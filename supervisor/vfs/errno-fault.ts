@@ -29,6 +29,12 @@ export class EntryError extends Error {
   }
 }
 
+/** What an errno means, before anybody knows the guest's path. */
+export function entryErrorOf(errno: string): EntryError {
+  const [code, words] = BY_ERRNO[errno] ?? ['io_error', `failed with ${errno}`];
+  return new EntryError(code, words);
+}
+
 /** The errno of a Node system error (`ENOENT`), or null for anything else. */
 export function errnoOf(thrown: unknown): string | null {
   if (!(thrown instanceof Error) || !('code' in thrown) || !('syscall' in thrown)) return null;
@@ -45,6 +51,6 @@ export function faultOf(thrown: unknown, display: string): Fault {
     return new Fault(thrown.faultCode, `${display}: ${thrown.message}`, { field: 'path' });
   const errno = errnoOf(thrown);
   if (errno === null) return new Fault('internal', `${display}: the operation failed`, { cause: thrown });
-  const [code, words] = BY_ERRNO[errno] ?? ['io_error', `failed with ${errno}`];
-  return new Fault(code, `${display}: ${words}`, { cause: thrown });
+  const { faultCode, message } = entryErrorOf(errno);
+  return new Fault(faultCode, `${display}: ${message}`, { cause: thrown });
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { EntryError, errnoOf } from './errno-fault.js';
+import { EntryError, entryErrorOf, errnoOf } from './errno-fault.js';
 import { withHandles } from './handle-scope.js';
 import type { HeldEntry } from './held-dir.js';
 
@@ -9,6 +9,15 @@ const MKNOD_PROGRAMS: readonly string[] = ['/usr/bin/mknod', '/bin/mknod'];
 const MKNOD_WAIT_MS = 5_000;
 const REASON_CHARS_MAX = 400;
 const MASTER_NAME = 'whiteout';
+/** Why none can be made now and another time can, in mknod's words (its locale is C) or as its start failed. */
+const PASSING_ERRNO: Readonly<Record<string, string>> = {
+  'No space left on device': 'ENOSPC',
+  'Disk quota exceeded': 'EDQUOT',
+  EMFILE: 'EMFILE',
+  ENFILE: 'ENFILE',
+  EAGAIN: 'EAGAIN',
+  ENOMEM: 'ENOMEM',
+};
 
 /** Starts `mknod`; a parameter, so that a test can be a machine that has none. */
 export type MakeNode = (program: string, directory: HeldEntry, name: string) => Promise<string | null>;
@@ -28,8 +37,8 @@ export class Whiteouts {
   }
 
   /**
-   * Puts a whiteout at a name that is free (`already_exists` otherwise). Throws EntryError `not_supported`, with the
-   * reason, where none can be made.
+   * Puts a whiteout at a name that is free (`already_exists` otherwise). Throws EntryError `no_space` or `io_error` where none can
+   * be made now, and `not_supported`, with the reason, where none ever can.
    */
   async link(directory: HeldEntry, name: string): Promise<void> {
     await this.prepare();
@@ -54,6 +63,8 @@ export class Whiteouts {
     for (const program of MKNOD_PROGRAMS) {
       const reason = await this.#makeNode(program, this.#work, MASTER_NAME);
       if (reason === null) return;
+      const errno = PASSING_ERRNO[reason.split(': ').at(-1) ?? ''];
+      if (errno !== undefined) throw entryErrorOf(errno);
       reasons.push(reason);
     }
     throw new EntryError('not_supported', `cannot be deleted: this machine makes no whiteout (${reasons.join('; ')})`);

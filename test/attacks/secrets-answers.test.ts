@@ -1,5 +1,6 @@
 import { type Test, test } from 'tap';
 import type { ElicitRow } from '../../abi/control.js';
+import { asFault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { Actor } from '../../bus/message.js';
 import { Router } from '../../bus/router.js';
@@ -8,6 +9,7 @@ import { Delivery } from '../../supervisor/delivery.js';
 import { readElicitRequest } from '../../supervisor/lifecycle/elicit-request.js';
 import { ANSWER_PREFIX, type Asker, Questions } from '../../supervisor/lifecycle/questions.js';
 import type { CallContext } from '../../supervisor/syscalls/handler.js';
+import { useUpDescriptors } from '../kit/no-descriptors.js';
 import { MAIL, openSecretBench } from '../secrets/store-kit.js';
 
 const ACTOR: Actor = { principal: 'default', attribution: 'verified', session: null };
@@ -128,6 +130,22 @@ test('a question that is cancelled while its secret is being stored, is told as 
     b.rows.map(({ state }) => state),
     ['open', 'cancelled'],
   );
+});
+
+test('a secret that cannot be stored, is told to who asked and to who answered, and is not there', async (t) => {
+  const b = bench(t);
+  b.follow();
+  const asked = b.ask({ type: 'secret', key: 'token' });
+  const free = await useUpDescriptors();
+  const told = asked.then(
+    () => 'stored',
+    (error: unknown) => asFault(error).code,
+  );
+  const answered = await b.questions.answer(b.rows[0]!.id, { value: 'v1' }).catch((error: unknown) => asFault(error));
+  await free();
+  t.match(answered, { code: 'io_error' });
+  t.equal(await told, 'io_error');
+  t.equal(await b.store.has(MAIL, 'token'), false);
 });
 
 test("attack, an answer to another principal's question, to a made-up one and to one that is over, changes nothing and is seen by nobody", async (t) => {

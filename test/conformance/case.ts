@@ -56,7 +56,7 @@ export interface ConformanceCase {
   readonly want: Want;
   /** Where a generation reads something else. */
   readonly wantIn: Readonly<Partial<Record<AbiGeneration, Want>>>;
-  /** The guest is started anew before and after: the case uses something up. */
+  /** The guest is started anew before this case and before the next one: it uses something up. */
   readonly fresh: boolean;
   /** Any of the steps may be the one that is refused, and no other lane runs meanwhile: what is tested has a clock. */
   readonly anyStep: boolean;

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import type { ElicitRow } from '../../abi/control.js';
+import { LIMITS } from '../../abi/limits.js';
 import type { ControlClient } from '../../cli/client.js';
 import { UplinkClient } from '../kit/uplink-client.js';
 import { REFUSED_KEY, SILENT_KEY, VISITOR_SAYS } from './case.js';
@@ -16,6 +17,7 @@ type Page = (request: IncomingMessage, response: ServerResponse) => void;
 
 const PAGES: Readonly<Record<string, Page>> = {
   '/': (_, response) => response.end('pong'),
+  '/hops/0': (_, response) => response.end('pong'),
   '/redirect': (_, response) => response.writeHead(302, { location: '/' }).end(),
   '/away': (_, response) => response.writeHead(302, { location: 'http://127.0.0.1:9/' }).end(),
   '/binary': (_, response) => response.end(Buffer.from([0xff, 0xfe])),
@@ -33,11 +35,14 @@ const PAGES: Readonly<Record<string, Page>> = {
 /** The web as far as guests may see it: one server on loopback. */
 export async function startWebServer(): Promise<WebServer> {
   const sockets = new Set<Socket>();
-  const server = createServer((request, response) => {
-    const path = request.url ?? '';
+  // Larger than what a guest may send in a URL or in headers.
+  const server = createServer({ maxHeaderSize: 2 * LIMITS.httpHeaderBytesMax }, (request, response) => {
+    const path = (request.url ?? '').replace(/\?.*$/, '');
     const bytes = /^\/bytes\/(\d+)$/.exec(path)?.[1];
+    const hops = /^\/hops\/([1-9]\d*)$/.exec(path)?.[1];
     const page = PAGES[path];
     if (bytes !== undefined) response.end(Buffer.alloc(Number(bytes), 'a'));
+    else if (hops !== undefined) response.writeHead(302, { location: `/hops/${Number(hops) - 1}` }).end();
     else if (page !== undefined) page(request, response);
     else response.writeHead(404).end('no');
   });
@@ -63,20 +68,21 @@ export async function answerQuestions(client: ControlClient): Promise<{ close():
     for await (const row of stream) {
       const { id, state, kind, key, options } = row as ElicitRow;
       if (state !== 'open' || key === SILENT_KEY) continue;
-      if (key === REFUSED_KEY) await client.request('elicit.answer', { id, cancel: true });
-      else if (kind === 'array') await client.request('elicit.answer', { id, values: ['one', 'two'] });
-      else await client.request('elicit.answer', { id, value: kind === 'select' ? (options[0] ?? '') : 'Ada' });
+      const value = kind === 'select' ? (options[0] ?? '') : 'Ada';
+      const say =
+        key === REFUSED_KEY ? { cancel: true as const } : kind === 'array' ? { values: ['one', 'two'] } : { value };
+      // An answer that is refused shows in the case that waits for it.
+      await client.request('elicit.answer', { id, ...say }).catch(() => undefined);
     }
   };
-  // What cannot be answered shows in the case that waits for it.
   answer().catch(() => undefined);
   return { close: () => stream.cancel() };
 }
 
 /** Clients at the uplink socket, each with the token and one message right behind it. */
 export async function sendVisitors(home: string, count: number): Promise<{ close(): void }> {
-  const token = readFileSync(join(home, 'run/system.token'), 'utf8');
   const visitors: UplinkClient[] = [];
+  const token = count === 0 ? '' : readFileSync(join(home, 'run/system.token'), 'utf8');
   for (let at = 0; at < count; at++) {
     const visitor = await UplinkClient.open(join(home, 'run/uplink.sock'));
     visitors.push(visitor);

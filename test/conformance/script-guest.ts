@@ -147,6 +147,8 @@ function interpreter(generation: AbiGeneration): string {
       (global.set $pos (i64.const 0))
       (global.set $out (i32.const 65536))
       (local.set $left (call $u32))
+      ;; not a script but JSON: the kernel tells of its restart
+      (if (i32.gt_u (local.get $left) (i32.const 65535)) (then (return (i32.const 0))))
       (block $end (loop $next
         (br_if $end (i32.ge_u (local.get $index) (local.get $left)))
         (local.set $n (call $u8))

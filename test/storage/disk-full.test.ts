@@ -1,33 +1,12 @@
-import { spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Test, test } from 'tap';
+import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
 import { KvStore } from '../../supervisor/storage/kv.js';
 import { openStore } from '../../supervisor/storage/store.js';
+import { fillDisk, mountSmallDisk, NO_SMALL_DISK } from '../kit/small-disk.js';
 
-/** A disk of 2 MiB, or null where this process may not mount one. */
-function mountTinyDisk(t: Test): string | null {
-  if (process.getuid?.() !== 0) return null;
-  const disk = mkdtempSync(join(tmpdir(), 'astrid-disk-'));
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]).status === 0;
-  t.teardown(() => {
-    if (mounted) spawnSync('umount', ['-l', disk]);
-    rmdirSync(disk);
-  });
-  if (!mounted) return null;
-  return disk;
-}
-
-function fill(path: string): void {
-  const fd = openSync(path, 'w');
-  try {
-    for (;;) writeSync(fd, Buffer.alloc(4096));
-  } catch {
-    closeSync(fd); // the disk is full, as wanted
-  }
-}
+const skip = NO_SMALL_DISK;
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
   return work.then(
@@ -36,9 +15,10 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
   );
 }
 
-test('a disk that fills up, refuses writes with no_space, keeps what it has, and takes writes again later', async (t) => {
-  const disk = mountTinyDisk(t);
-  if (disk === null) return t.pass('skipped: mounting needs root');
+test('a disk that fills up, refuses writes with no_space, keeps what it has, and takes writes again later', {
+  skip,
+}, async (t) => {
+  const disk = mountSmallDisk(t, 'size=2m');
   const unhandled: unknown[] = [];
   const note = (reason: unknown) => unhandled.push(reason);
   process.on('unhandledRejection', note);
@@ -85,10 +65,9 @@ test('a disk that fills up, refuses writes with no_space, keeps what it has, and
   t.same(unhandled, [], 'no rejection goes unheard');
 });
 
-test('a full disk, when the store is first made, is a fault and not the end of the process', async (t) => {
-  const disk = mountTinyDisk(t);
-  if (disk === null) return t.pass('skipped: mounting needs root');
-  fill(join(disk, 'fill'));
+test('a full disk, when the store is first made, is a fault and not the end of the process', { skip }, async (t) => {
+  const disk = mountSmallDisk(t, 'size=2m');
+  fillDisk(join(disk, 'fill'));
   for (const state of ['state', 'other']) {
     let code = 'opened';
     try {
@@ -104,13 +83,12 @@ test('a full disk, when the store is first made, is a fault and not the end of t
   await store.close();
 });
 
-test('a full disk, when the store is there already, still opens and reads', async (t) => {
-  const disk = mountTinyDisk(t);
-  if (disk === null) return t.pass('skipped: mounting needs root');
+test('a full disk, when the store is there already, still opens and reads', { skip }, async (t) => {
+  const disk = mountSmallDisk(t, 'size=2m');
   const store = openStore(join(disk, 'state'));
   await store.write(() => store.records('meta').put('a', 1));
   await store.close();
-  fill(join(disk, 'fill'));
+  fillDisk(join(disk, 'fill'));
   const again = openStore(join(disk, 'state'));
   t.equal(again.records('meta').get('a'), 1);
   const large = Array.from({ length: 200 }, (_, at) =>

@@ -1,38 +1,15 @@
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import type { DiffRow, StatusResult } from '../../abi/control.js';
 import { converse } from '../kit/conversation.js';
 import { startSupervisor } from '../kit/real-supervisor.js';
-
-const MIB = 1024 * 1024;
-const isRoot = process.getuid?.() === 0;
-
-/** Writes until nothing more fits, in ever smaller pieces. */
-function fillDisk(path: string): void {
-  const file = openSync(path, 'a');
-  for (let bytes = MIB; bytes >= 1; ) {
-    try {
-      writeSync(file, Buffer.alloc(bytes));
-    } catch (error) {
-      if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOSPC') throw error;
-      bytes = Math.floor(bytes / 4);
-    }
-  }
-  closeSync(file);
-}
+import { fillDisk, mountSmallDisk, NO_SMALL_DISK } from '../kit/small-disk.js';
 
 test('on a full disk actions are refused with a clear code, nothing is lost, and all goes on when there is room', {
-  skip: !isRoot && 'mounting a small file system needs root',
+  skip: NO_SMALL_DISK,
 }, async (t) => {
-  const place = mkdtempSync(join(tmpdir(), 'astrid-small-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=96m,mode=0700', 'tmpfs', place]);
-  t.teardown(() => {
-    execFileSync('umount', ['-l', place]);
-    rmSync(place, { recursive: true, force: true });
-  });
+  const place = mountSmallDisk(t, 'size=96m');
   const supervisor = await startSupervisor({ realBuiltins: true, files: { 'a.txt': 'a\n' }, root: place });
   t.teardown(supervisor.end);
   const client = await supervisor.connect();

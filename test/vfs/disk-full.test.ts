@@ -1,28 +1,18 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Test, test } from 'tap';
+import { test } from 'tap';
 import { commitOverlay } from '../../supervisor/vfs/commit.js';
 import { StorageQuota } from '../../supervisor/vfs/quota.js';
 import { openSessionFiles } from '../../supervisor/vfs/session-files.js';
+import { mountSmallDisk, NO_SMALL_DISK } from '../kit/small-disk.js';
 import { codeOf, diskTree, Guest, makePlace, plant } from './session-fixture.js';
 
-/** A disk of 1 MiB, or null where this process may not mount one. */
-function mountTinyDisk(t: Test): string | null {
-  if (process.getuid?.() !== 0) return null;
-  const disk = mkdtempSync(join(tmpdir(), 'astrid-disk-'));
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk]).status === 0;
-  t.teardown(() => {
-    if (mounted) spawnSync('umount', ['-l', disk]);
-    rmdirSync(disk);
-  });
-  return mounted ? disk : null;
-}
+const skip = NO_SMALL_DISK;
 
-test('a disk that is full, of overlay and home, refuses writes with no_space and loses nothing', async (t) => {
-  const disk = mountTinyDisk(t);
-  if (disk === null) return t.pass('skipped: mounting needs root');
+test('a disk that is full, of overlay and home, refuses writes with no_space and loses nothing', {
+  skip,
+}, async (t) => {
+  const disk = mountSmallDisk(t, 'size=1m');
   const place = makePlace(t, { 'a.txt': 'one', 'd/b.txt': 'two' });
   const quota = new StorageQuota(1e9);
   const options = {
@@ -59,9 +49,8 @@ test('a disk that is full, of overlay and home, refuses writes with no_space and
   await again.close();
 });
 
-test('a workspace on a full disk, committed to, keeps its files, and takes the rest later', async (t) => {
-  const disk = mountTinyDisk(t);
-  if (disk === null) return t.pass('skipped: mounting needs root');
+test('a workspace on a full disk, committed to, keeps its files, and takes the rest later', { skip }, async (t) => {
+  const disk = mountSmallDisk(t, 'size=1m');
   const workspace = join(disk, 'workspace');
   mkdirSync(workspace);
   plant(workspace, { 'a.txt': 'old', ballast: 'x'.repeat(700_000) });
@@ -77,5 +66,25 @@ test('a workspace on a full disk, committed to, keeps its files, and takes the r
   await guest.unlink('ballast');
   t.same((await commitOverlay(files.overlay, ['ballast'])).committed, ['ballast']);
   t.same((await commitOverlay(files.overlay)).committed, ['a.txt', 'z.txt']);
+  await files.close();
+});
+
+test('a disk without room for one more name, refuses new files, directories and whiteouts with no_space, and loses nothing', {
+  skip,
+}, async (t) => {
+  const disk = mountSmallDisk(t, 'size=8m,nr_inodes=64');
+  const place = makePlace(t, { 'a.txt': 'one', 'd/b.txt': 'two' });
+  const files = await openSessionFiles({ ...place.options, stateDir: join(disk, 'state') });
+  const guest = new Guest(files);
+  let made = 0;
+  while ((await codeOf(guest.write(`fill${made}`, 'x'))) === 'ok') made += 1;
+  const before = await guest.tree();
+  t.equal(await codeOf(guest.write('more', 'x')), 'no_space');
+  t.equal(await codeOf(guest.mkdir('new')), 'no_space');
+  t.equal(await codeOf(guest.unlink('d/b.txt')), 'no_space', 'a whiteout is a name, too');
+  t.same(await guest.tree(), before);
+  for (let n = 0; n < made; n++) await guest.unlink(`fill${n}`);
+  await guest.unlink('d/b.txt');
+  t.same(await guest.tree(), { 'a.txt': 'one', 'd/': '' });
   await files.close();
 });

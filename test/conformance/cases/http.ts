@@ -12,6 +12,7 @@ import {
   okText,
   type ParamProfile,
   PORT,
+  padded,
   requestParam,
   step,
   text,
@@ -40,6 +41,37 @@ const started = (expected: string | null) =>
     const { handle: issued, status } = value as { readonly handle: string; readonly status: number };
     return status === 200 && (expected === null ? /^[1-9]\d*$/.test(issued) : issued === expected);
   });
+
+/** A URL of so many characters in all, and a server's answer to it. */
+const urlOf = (chars: number) => padded(`{"url":"${GRANTED}/?`, '"}', chars + '{"url":""}'.length);
+/** So many headers of so many bytes together, counted with `: ` and a line end each. */
+const headersOf = (count: number, bytes: number) => {
+  const names = Array.from({ length: count }, (_, n) => `x-${n}`);
+  const empty = names.reduce((sum, name) => sum + name.length + 4, 0);
+  const headers = Object.fromEntries(names.map((name, n) => [name, n === 0 ? 'a'.repeat(bytes - empty) : '']));
+  return json({ url: `${GRANTED}/`, headers });
+};
+const MOST_HEADERS = LIMITS.httpHeadersMax;
+const MOST_HEADER_BYTES = LIMITS.httpHeaderBytesMax;
+
+/** What a request may be at most, and one more of each. */
+const edgeCases = (call: string, good: Want) =>
+  casesOf(
+    call,
+    [
+      { name: 'a URL of 16 KiB', args: [urlOf(LIMITS.httpUrlCharsMax)], want: good },
+      { name: 'a URL of one character more', args: [urlOf(LIMITS.httpUrlCharsMax + 1)], want: fault('too_large') },
+      { name: '100 headers of 64 KiB', args: [headersOf(MOST_HEADERS, MOST_HEADER_BYTES)], want: good },
+      { name: '101 headers', args: [headersOf(MOST_HEADERS + 1, 2000)], want: fault('too_large') },
+      { name: 'headers of one byte more', args: [headersOf(1, MOST_HEADER_BYTES + 1)], want: fault('too_large') },
+      { name: 'ten redirects', args: [json({ url: `${GRANTED}/hops/${LIMITS.httpRedirectsMax}` })], want: good },
+      {
+        name: 'eleven redirects',
+        args: [json({ url: `${GRANTED}/hops/${LIMITS.httpRedirectsMax + 1}` })],
+        want: fault('io_error', /redirected more than 10 times/),
+      },
+    ].map((one) => ({ ...one, kind: 'limit', fresh: one.want === good })),
+  );
 
 const httpCases = (call: string) =>
   casesOf(call, [
@@ -114,6 +146,7 @@ export const HTTP: readonly CallProfile[] = [
     params: [requestParam({ url: `${GRANTED}/` }, answered(200, 'pong'))],
     cases: [
       ...httpCases('astrid_http_request'),
+      ...edgeCases('astrid_http_request', answered(200, 'pong')),
       ...casesOf('astrid_http_request', [
         {
           name: 'method, header and body arrive',
@@ -155,6 +188,7 @@ export const HTTP: readonly CallProfile[] = [
     params: [requestParam({ url: `${GRANTED}/` }, started(null))],
     cases: [
       ...httpCases('astrid_http_stream_start'),
+      ...edgeCases('astrid_http_stream_start', started('1')),
       ...casesOf('astrid_http_stream_start', [
         {
           name: 'the fourth open stream is the last',

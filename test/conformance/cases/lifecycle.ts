@@ -7,6 +7,7 @@ import {
   json,
   NOTHING,
   OK_EMPTY,
+  ONCE,
   okText,
   REFUSED_KEY,
   requestParam,
@@ -19,6 +20,68 @@ import {
 const missing = fault('capability_missing');
 const badRequest = fault('invalid_argument');
 const elicit = { type: 'text', key: 'name', description: 'Your name' };
+
+const TEXT_MOST = LIMITS.elicitTextCharsMax;
+const choice = (count: number, chars: number) => ({
+  type: 'select',
+  options: ['Ada', ...Array.from({ length: count - 1 }, () => 'o'.repeat(chars))],
+});
+/** What a question may hold at most, and one more of it. */
+const elicitEdges = [
+  ['a key', (more: number) => ({ key: 'k'.repeat(LIMITS.keyBytesMax + more) })],
+  ['a description', (more: number) => ({ description: 'd'.repeat(TEXT_MOST + more) })],
+  ['a default', (more: number) => ({ default: 'd'.repeat(TEXT_MOST + more) })],
+  ['options', (more: number) => choice(LIMITS.elicitOptionsMax + more, 1)],
+  ['an option', (more: number) => choice(2, TEXT_MOST + more)],
+] as const;
+const elicitEdgeCases = elicitEdges.flatMap(([name, make]) =>
+  casesOf(
+    'astrid_elicit',
+    [
+      { name: `${name}, the most`, args: [json({ ...elicit, ...make(0) })], want: okText('{"value":"Ada"}') },
+      { name: `${name}, one more`, args: [json({ ...elicit, ...make(1) })], want: fault('too_large') },
+    ].map((one) => ({ ...one, entry: 'astrid_install', kind: 'limit' })),
+  ),
+);
+const nightly = [text('0 3 * * *'), json(1)];
+const scheduleMany = (count: number) =>
+  Array.from({ length: count }, (_, n) => step('astrid_cron_schedule', text(`${ONCE}-${n}`), ...nightly));
+const MOST_TIMERS = LIMITS.cronTimersPerCapsuleMax;
+/** Timers of a principal: whoever made many has made all changes of a minute. */
+const timerEdgeCases = casesOf('astrid_cron_schedule', [
+  {
+    name: 'the 32nd timer is the last',
+    principal: 'timed-32',
+    steps: scheduleMany(MOST_TIMERS - 1),
+    args: [text('last'), ...nightly],
+    want: OK_EMPTY,
+    kind: 'limit',
+  },
+  {
+    name: 'the 33rd timer',
+    principal: 'timed-33',
+    steps: scheduleMany(MOST_TIMERS),
+    args: [text('more'), ...nightly],
+    want: fault('quota_exceeded'),
+    kind: 'limit',
+  },
+  {
+    name: 'the 60th change in a minute is the last',
+    principal: 'changed-60',
+    steps: Array.from({ length: LIMITS.cronChangesPerMinuteMax - 1 }, () => step('astrid_cron_cancel', text('absent'))),
+    args: [text('last'), ...nightly],
+    want: OK_EMPTY,
+    kind: 'limit',
+  },
+  {
+    name: 'the 61st change in a minute',
+    principal: 'changed-61',
+    steps: Array.from({ length: LIMITS.cronChangesPerMinuteMax }, () => step('astrid_cron_cancel', text('absent'))),
+    args: [text('more'), ...nightly],
+    want: fault('rate_limited'),
+    kind: 'limit',
+  },
+]);
 
 /** Questions at install, secrets and timers. */
 export const LIFECYCLE: readonly CallProfile[] = [
@@ -86,7 +149,7 @@ export const LIFECYCLE: readonly CallProfile[] = [
         want: badRequest,
         kind: 'hostile',
       },
-    ]),
+    ]).concat(elicitEdgeCases),
   },
   {
     call: 'astrid_has_secret',
@@ -142,7 +205,7 @@ export const LIFECYCLE: readonly CallProfile[] = [
         want: missing,
         kind: 'capability',
       },
-    ]),
+    ]).concat(timerEdgeCases),
   },
   {
     call: 'astrid_cron_cancel',
