@@ -57,6 +57,8 @@ export interface Lane {
 
 export interface KernelBench {
   readonly home: string;
+  /** Of the web server that guests may reach. */
+  readonly port: number;
   readonly kernel: Kernel;
   readonly client: ControlClient;
   readonly lanes: readonly Lane[];
@@ -115,6 +117,7 @@ export async function openBench(
   }
   return {
     home,
+    port: web.port,
     kernel,
     client,
     lanes,
