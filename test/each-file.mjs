@@ -1,8 +1,9 @@
-// Runs each test file it is given in a process of its own, two at a time, and prints one TAP stream. It is tap's own `t.spawn`, as
+// Runs each test file it is given in a process of its own, three at a time, and prints one TAP stream. It is tap's own `t.spawn`, as
 // tap's runner uses it, without the runner's loaders: they compile TypeScript, and what is run here is compiled.
 import { t } from 'tap';
 
-const JOBS = 2;
+/** One more than the cores it is for: many a test waits for a clock. */
+const JOBS = 3;
 const FILE_MS_MAX = 240_000;
 /** Every case in six lanes: close to four minutes where two files share two cores. */
 const CONFORMANCE_MS_MAX = 480_000;
