@@ -1,11 +1,14 @@
-import type { ChildProcess } from 'node:child_process';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Stream } from 'node:stream';
+
+/** A child process as Node gives it, whatever its types say: out of descriptors, it has no streams at all. */
+interface StartedChild {
+  readonly stdio?: readonly (Stream | null | undefined)[];
+}
 
 /**
- * The stream on a descriptor of a child that was just started, or null. Out of descriptors, Node gives a child that has no streams
- * at all, whatever its types say, and tells why later, as an `error` event: listen for that first.
+ * The stream on a descriptor of a child that was just started, or null. Why there is none is told later, as an `error` event of the
+ * child: whoever did not listen for that before calls this too late, and the supervisor ends.
  */
-export function streamOf(child: ChildProcess, descriptor: number): Duplex | null {
-  const stdio: Partial<ChildProcess>['stdio'] = child.stdio;
-  return (stdio?.[descriptor] ?? null) as Duplex | null;
+export function streamOf(child: StartedChild, descriptor: number): Duplex | null {
+  return (child.stdio?.[descriptor] ?? null) as Duplex | null;
 }
