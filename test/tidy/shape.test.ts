@@ -42,6 +42,22 @@ test('npm start is the conversation, npm test is everything, and an install runs
   t.end();
 });
 
+/** Where what somebody shows is held against a secret, or against an id that is one. */
+const COMPARE_SECRETS = ['supervisor/gate/approval-ledger.ts', 'supervisor/session-token.ts'];
+
+test('secrets are compared in constant time, in the files that compare them and in no other way', (t) => {
+  const sources = readSources(...ROOMS);
+  const comparing = sources.filter(({ text }) => /\btimingSafeEqual\(/.test(text));
+  t.same(comparing.map(({ path }) => path).sort(), COMPARE_SECRETS);
+  // A second way beside the first would be the one that leaks.
+  const other = /\.equals\(|\.compare\(|[!=]==\s*(?:candidate|wanted)\b|\b(?:candidate|wanted)\s*[!=]==/;
+  t.same(
+    comparing.filter(({ text }) => other.test(text)).map(({ path }) => path),
+    [],
+  );
+  t.end();
+});
+
 test('every source file fits in a head', (t) => {
   const long = readSources(...ROOMS)
     .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
