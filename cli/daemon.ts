@@ -234,8 +234,7 @@ async function isDiskFull(log: FileHandle): Promise<boolean> {
     await log.appendFile('\n');
     return false;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')) return true;
-    throw error;
+    return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
   }
 }
 

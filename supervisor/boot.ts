@@ -1,5 +1,5 @@
 import { unlink } from 'node:fs/promises';
-import { asFault, type Fault } from '../abi/errno.js';
+import { asFault, Fault } from '../abi/errno.js';
 import { Router } from '../bus/router.js';
 import { ApprovalBus } from './approval-bus.js';
 import { KernelAsk } from './ask-service.js';
@@ -155,7 +155,11 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const { home, config, store, audit, logs, capsules } = ground;
   const { synced } = ground.builtins;
   const problems = [...ground.interrupted.problems, ...ground.builtins.problems];
-  await audit.append(kernelEvent('supervisor.start', options.version, 'done', `pid ${process.pid}`));
+  await audit
+    .append(kernelEvent('supervisor.start', options.version, 'done', `pid ${process.pid}`))
+    .catch((error: unknown) => {
+      throw startFault(error);
+    });
   steps.onWalkBack('stop entry', () =>
     audit.append(kernelEvent('supervisor.stop', options.version, 'done', 'orderly')),
   );
@@ -382,4 +386,11 @@ function sessionStore(store: Store) {
     put: (id: string, session: unknown) => store.write(() => table.put(id, session)),
     all: () => [...table.all()].map(([, session]) => session),
   };
+}
+
+/** A log that takes nothing because its disk is full: to whoever starts us, the disk is what is wrong. */
+function startFault(error: unknown): unknown {
+  const { cause } = asFault(error);
+  if (!(cause instanceof Fault && cause.code === 'no_space')) return error;
+  return new Fault('no_space', 'the audit log cannot be written: the disk of the home is full', { cause });
 }

@@ -65,9 +65,10 @@ export class KernelFiles implements FilesService {
     const quota = await this.#quotaOf(principal);
     const stateDir = join(this.#home.overlays, session);
     const hidden = this.#denied === null ? [] : await findPaths(overlay, this.#denied);
+    // Before there is a layer: the workspace may be gone.
+    const root = await realpath(workspace);
     await this.#removeLeftLayers();
     const layer = await CommandLayer.make(stateDir, overlay, this.#denied);
-    const root = await realpath(workspace);
     return {
       workspace: root,
       hidden: hidden.map(({ segments, isDirectory }) => ({ path: join(root, ...segments), isDirectory })),

@@ -39,9 +39,12 @@ async function listenAbstract(homeRoot: string): Promise<Server> {
   });
 }
 
-/** True when something accepts connections on the socket file. */
+/** Nobody listens there, or nothing is there. A busy listener answers EAGAIN. */
+const STALE: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT']);
+
+/** True when something accepts connections on the socket file. Rejects when that cannot be told. */
 function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const socket = connect(path);
     const settle = (answer: boolean) => {
       socket.destroy();
@@ -49,7 +52,11 @@ function answers(path: string): Promise<boolean> {
     };
     socket.setTimeout(PROBE_MS, () => settle(true));
     socket.once('connect', () => settle(true));
-    socket.once('error', () => settle(false));
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EAGAIN') settle(true);
+      else if (STALE.has(error.code)) settle(false);
+      else reject(error);
+    });
   });
 }
 

@@ -6,6 +6,7 @@ import type { LogLevel } from '../abi/worker-protocol.js';
 
 const DAYS_KEPT = 7;
 const LINES_PER_SECOND_MAX = 500;
+const FILE_RETRY_MS = 10_000;
 const FILE_BYTES_PER_DAY_MAX = 64 * 1024 * 1024;
 
 interface CapsuleLog {
@@ -18,6 +19,8 @@ interface CapsuleLog {
   file: WriteStream | null;
   fileDay: string;
   fileBytes: number;
+  /** Not opened before, after it could not be. */
+  retryAt: number;
 }
 
 /**
@@ -71,7 +74,17 @@ export class LogBook {
   #logFor(capsule: string): CapsuleLog {
     let log = this.#logs.get(capsule);
     if (log === undefined) {
-      log = { rows: [], chars: 0, second: 0, linesThisSecond: 0, suppressed: 0, file: null, fileDay: '', fileBytes: 0 };
+      log = {
+        rows: [],
+        chars: 0,
+        second: 0,
+        linesThisSecond: 0,
+        suppressed: 0,
+        file: null,
+        fileDay: '',
+        fileBytes: 0,
+        retryAt: 0,
+      };
       this.#logs.set(capsule, log);
     }
     return log;
@@ -88,7 +101,7 @@ export class LogBook {
 
   #append(log: CapsuleLog, row: LogRow): void {
     const day = new Date(row.time).toISOString().slice(0, 10);
-    if (log.fileDay !== day) this.#openFile(log, row.capsule, day);
+    if (log.fileDay !== day && row.time >= log.retryAt) this.#openFile(log, row.capsule, day, row.time);
     // One line per row, whatever the capsule put into it: an injected newline must not look like another row.
     const text = row.message.replace(
       /[\u0000-\u001f\u007f]/g,
@@ -99,11 +112,18 @@ export class LogBook {
     if (log.fileBytes <= FILE_BYTES_PER_DAY_MAX) log.file?.write(line);
   }
 
-  /** A log file that cannot be made or written (a full disk) must not take the kernel down; the lines stay in memory. */
-  #openFile(log: CapsuleLog, capsule: string, day: string): void {
+  /**
+   * A log file that cannot be made or written (a full disk) must not take the kernel down: the lines stay in memory, and it is tried
+   * again with a later one.
+   */
+  #openFile(log: CapsuleLog, capsule: string, day: string, time: number): void {
     log.fileDay = day;
     log.file?.end();
     log.file = null;
+    const giveUp = () => {
+      log.fileDay = '';
+      log.retryAt = time + FILE_RETRY_MS;
+    };
     const directory = join(this.#directory, capsule);
     const path = join(directory, `${day}.log`);
     try {
@@ -111,12 +131,15 @@ export class LogBook {
       log.fileBytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
       removeOldFiles(directory, day);
     } catch (error) {
-      if (error instanceof Error) return;
-      throw error;
+      if (!(error instanceof Error)) throw error;
+      giveUp();
+      return;
     }
     const file = createWriteStream(path, { flags: 'a', mode: 0o600 });
     file.on('error', () => {
-      if (log.file === file) log.file = null;
+      if (log.file !== file) return;
+      log.file = null;
+      giveUp();
     });
     log.file = file;
   }

@@ -5,7 +5,7 @@ import { t } from 'tap';
 /** One more than the cores it is for: many a test waits for a clock. */
 const JOBS = 3;
 const FILE_MS_MAX = 240_000;
-/** Every case in six lanes: close to four minutes where two files share two cores. */
+/** Every case in six lanes: close to four minutes where three files share two cores. */
 const CONFORMANCE_MS_MAX = 480_000;
 /** A cold build of crates. */
 const RUST_MS_MAX = 1_800_000;

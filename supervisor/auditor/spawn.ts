@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../../abi/errno.js';
-import { streamOf } from '../child-streams.js';
+import { requireDescriptors, streamOf } from '../child-streams.js';
 import { PROGRAMS } from '../programs.js';
 
 /** A running auditor, as the client needs it. */
@@ -28,6 +28,7 @@ export interface SpawnAuditorOptions {
 /** Starts the auditor, with an empty environment. Throws Fault `io_error` if there is no process to be had. */
 export function spawnAuditor(options: SpawnAuditorOptions): AuditorProcess {
   const args = ['--log-dir', options.logDir, '--key', options.keyPath, '--pub', options.pubPath];
+  requireDescriptors(1);
   const child = spawn(process.execPath, [PROGRAMS.auditor, ...args, '--origin', options.origin], {
     stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     env: {},

@@ -87,8 +87,8 @@ export class Command {
   kill(): void {
     if (this.#killed) return;
     this.#killed = true;
-    if (this.#init === null) this.#view.kill();
-    else this.#init.signal('SIGKILL');
+    // Bubblewrap takes the sandbox along when it dies.
+    if (this.#init?.signal('SIGKILL') !== true) this.#view.kill();
   }
 
   async #live(): Promise<CommandEnd> {
@@ -139,7 +139,7 @@ export class Command {
       const pid = /"child-pid":\s*(\d+)/.exec(line)?.[1];
       if (pid !== undefined) {
         this.#init = new NamespaceInit(Number(pid));
-        if (this.#killed) this.#init.signal('SIGKILL');
+        if (this.#killed && !this.#init.signal('SIGKILL')) this.#view.kill();
       }
       if (line.includes('"exit-code"')) this.#ran = true;
     }
@@ -194,7 +194,7 @@ export class Command {
     if (this.#looking) return;
     this.#looking = true;
     try {
-      const [bytes, freeBytes] = await Promise.all([layer.bytes(), layer.freeBytes()]);
+      const [bytes, freeBytes] = await Promise.all([layer.bytes().catch(unknownNow), layer.freeBytes()]);
       if (layer.fits(bytes) && freeBytes > LIMITS.processDiskReserveBytes) return;
     } catch (error) {
       if (this.#exitCode !== null) return;
@@ -205,6 +205,12 @@ export class Command {
     this.#problem ??= tooMuch('it was stopped, and of what it wrote nothing was kept');
     this.kill();
   }
+}
+
+/** Without a free descriptor nobody can tell what it wrote, and it is looked at again in a second; what the disk has left needs none. */
+function unknownNow(error: unknown): number {
+  if (asFault(error).code !== 'io_error') throw error;
+  return 0;
 }
 
 function tooMuch(consequence: string): Fault {

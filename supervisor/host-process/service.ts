@@ -281,7 +281,8 @@ export class HostProcesses {
       if (spec.uid === 0 && !command.hasTasksGroup) this.#parts.log(capsule, 'warn', UNBOUNDED);
       return command;
     } catch (error) {
-      await layer.remove();
+      // What cannot be removed now is tried again before the next command.
+      await layer.remove().catch(() => undefined);
       throw error;
     }
   }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { Fault } from '../../abi/errno.js';
-import { streamOf } from '../child-streams.js';
+import { requireDescriptors, streamOf } from '../child-streams.js';
 import { listLeakedFiles } from './leaked-files.js';
 import { type Argv, BELOW_FD, CHANNEL_FD, OUTER_ENV } from './sandbox.js';
 
@@ -18,9 +18,13 @@ export interface StartedView {
   kill(): void;
 }
 
+/** What it writes, both ways, and the channel. One more descriptor holds the place of inherited files. */
+const VIEW_PIPES = 4;
+
 /** Starts the command line with its three streams, the channel and the two held layers, and nothing else of ours. */
 export function startView(argv: Argv, lowerFd: number, belowFd: number): StartedView {
   const [file = '', ...args] = argv;
+  requireDescriptors(VIEW_PIPES);
   const nothing = openSync('/dev/null', 'r+');
   let child: ChildProcess;
   try {

@@ -61,37 +61,35 @@ export function openPool(options: PoolOptions = {}): Pool {
   };
 }
 
+/** One thread, or the place for one. */
+interface Place {
+  /** Of one thread at most; null until it is needed, and after it could not make one. */
+  piscina: Piscina | null;
+  /** Ends the task that is on it, when its thread failed before it could take the task. */
+  refuse: ((fault: Fault) => void) | null;
+}
+
+interface WaitingTask {
+  readonly start: (place: Place) => void;
+  readonly refuse: (fault: Fault) => void;
+}
+
 /**
- * Piscina, with every way a thread can end turned into a Fault of the task that was on it. Never more tasks are given
- * to it than it may have threads: what waits in its own queue is forgotten when the last thread crashes.
+ * Piscina, with every way a thread can end turned into a Fault of the task that was on it. One Piscina for each thread: where the
+ * system has none to give (a bound on processes), `run` throws and keeps the task, and a Piscina of several would meet it again when
+ * another of its threads is ready, and throw where nobody can catch it.
  */
 class TaskRunner {
-  readonly #piscina: Piscina;
-  readonly #threadsMax: number;
-  readonly #taskMsMax: number | undefined;
-  /** One entry per task under way; called when a thread failed before it could take a task. */
-  readonly #running = new Set<(fault: Fault) => void>();
-  readonly #waiting: { readonly start: () => void; readonly refuse: (fault: Fault) => void }[] = [];
-  #free: number;
+  readonly #options: PoolOptions;
+  readonly #places: readonly Place[];
+  readonly #free: Place[];
+  readonly #waiting: WaitingTask[] = [];
   #closed = false;
 
   constructor(options: PoolOptions) {
-    this.#threadsMax = options.threadsMax ?? THREADS_MAX;
-    this.#taskMsMax = options.taskMsMax;
-    this.#free = this.#threadsMax;
-    this.#piscina = new Piscina({
-      filename: fileURLToPath(options.tasks ?? PROGRAMS.tasks),
-      minThreads: 0,
-      maxThreads: this.#threadsMax,
-      idleTimeout: IDLE_MS,
-      // A thread sees neither the environment nor the loader flags of the process.
-      env: {},
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: options.heapMibMax ?? HEAP_MIB_MAX, stackSizeMb: STACK_MIB },
-    });
-    this.#piscina.on('error', (error: unknown) => {
-      for (const refuse of [...this.#running]) refuse(describeCrash(error));
-    });
+    this.#options = options;
+    this.#places = Array.from({ length: options.threadsMax ?? THREADS_MAX }, () => ({ piscina: null, refuse: null }));
+    this.#free = [...this.#places];
   }
 
   async run<Name extends TaskName>(
@@ -99,13 +97,15 @@ class TaskRunner {
     input: TaskTable[Name]['input'],
     transferred: readonly ArrayBuffer[],
   ): Promise<TaskTable[Name]['output']> {
-    await this.#takePlace();
+    const place = await this.#takePlace();
     try {
-      const reply = await this.#runOnThread(name, input, transferred);
+      // The place was given before the close, and is taken after it.
+      if (this.#closed) throw cancelled();
+      const reply = await this.#runOnThread(place, name, input, transferred);
       if (reply.ok) return reply.value;
       throw new Fault(reply.code, reply.message, reply.field === undefined ? {} : { field: reply.field });
     } finally {
-      this.#givePlace();
+      this.#givePlace(place);
     }
   }
 
@@ -113,35 +113,58 @@ class TaskRunner {
     this.#closed = true;
     const fault = cancelled();
     for (const { refuse } of this.#waiting.splice(0)) refuse(fault);
-    for (const refuse of [...this.#running]) refuse(fault);
-    await this.#piscina.destroy();
+    for (const { refuse } of this.#places) refuse?.(fault);
+    await Promise.all(this.#places.map(({ piscina }) => piscina?.destroy()));
+  }
+
+  #openPiscina(place: Place): Piscina {
+    const piscina = new Piscina({
+      filename: fileURLToPath(this.#options.tasks ?? PROGRAMS.tasks),
+      minThreads: 0,
+      maxThreads: 1,
+      idleTimeout: IDLE_MS,
+      // A thread sees neither the environment nor the loader flags of the process.
+      env: {},
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMibMax ?? HEAP_MIB_MAX, stackSizeMb: STACK_MIB },
+    });
+    piscina.on('error', (error: unknown) => place.refuse?.(describeCrash(error)));
+    return piscina;
   }
 
   #runOnThread<Name extends TaskName>(
+    place: Place,
     name: Name,
     input: TaskTable[Name]['input'],
     transferred: readonly ArrayBuffer[],
   ): Promise<TaskReply<TaskTable[Name]['output']>> {
-    const waitMs = this.#taskMsMax ?? TASK_MS_MAX[name];
+    const waitMs = this.#options.taskMsMax ?? TASK_MS_MAX[name];
     const late = new AbortController();
     return new Promise((resolve, reject) => {
       const settle = () => {
         clearTimeout(timer);
-        this.#running.delete(refuse);
+        place.refuse = null;
       };
       const refuse = (fault: Fault) => {
         settle();
         reject(fault);
       };
       const timer = setTimeout(() => late.abort(), waitMs);
-      this.#running.add(refuse);
-      this.#piscina.run(input, { name, transferList: [...transferred], signal: late.signal }).then(
-        (reply: TaskReply<TaskTable[Name]['output']>) => {
-          settle();
-          resolve(reply);
-        },
-        (error: unknown) => refuse(this.#faultOf(error, late.signal.aborted ? waitMs : null)),
-      );
+      place.refuse = refuse;
+      place.piscina ??= this.#openPiscina(place);
+      try {
+        place.piscina.run(input, { name, transferList: [...transferred], signal: late.signal }).then(
+          (reply: TaskReply<TaskTable[Name]['output']>) => {
+            settle();
+            resolve(reply);
+          },
+          (error: unknown) => refuse(this.#faultOf(error, late.signal.aborted ? waitMs : null)),
+        );
+      } catch (error) {
+        // It holds the task and has no thread: nobody will ever ask it for anything again.
+        place.piscina = null;
+        refuse(describeCrash(error));
+      }
     });
   }
 
@@ -151,22 +174,20 @@ class TaskRunner {
     return new Fault('timed_out', `thread pool: the task took longer than ${lateMs / 1000} s`, { cause: error });
   }
 
-  #takePlace(): Promise<void> {
+  #takePlace(): Promise<Place> {
     if (this.#closed) return Promise.reject(cancelled());
-    if (this.#free > 0) {
-      this.#free -= 1;
-      return Promise.resolve();
-    }
+    const place = this.#free.pop();
+    if (place !== undefined) return Promise.resolve(place);
     if (this.#waiting.length >= WAITING_MAX) {
       return Promise.reject(new Fault('rate_limited', `thread pool: more than ${WAITING_MAX} tasks wait already`));
     }
     return new Promise((start, refuse) => this.#waiting.push({ start, refuse }));
   }
 
-  #givePlace(): void {
+  #givePlace(place: Place): void {
     const next = this.#waiting.shift();
-    if (next) next.start();
-    else this.#free += 1;
+    if (next) next.start(place);
+    else this.#free.push(place);
   }
 }
 

@@ -12,6 +12,9 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** No such directory for us, now and later. Whatever else there is (no descriptor, no memory) may pass. */
+const NOT_OURS: ReadonlySet<string | undefined> = new Set(['ELOOP', 'ENOTDIR', 'ENOENT', 'EACCES', 'EPERM']);
+
 /**
  * Makes the directory if it is missing, and refuses one that is a symlink, somebody else's, or writable by others:
  * whoever can write there can replace the log. Throws Fault `bad_home`.
@@ -19,6 +22,8 @@ export async function syncDirectory(path: string): Promise<void> {
 export async function preparePrivateDirectory(path: string): Promise<void> {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW).catch((cause) => {
+    if (!NOT_OURS.has((cause as NodeJS.ErrnoException).code))
+      throw new Fault('io_error', 'log directory: cannot be opened now', { cause });
     throw new Fault('bad_home', 'log directory: expected a directory that can be opened', { field: 'log-dir', cause });
   });
   try {

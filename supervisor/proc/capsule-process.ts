@@ -8,11 +8,11 @@ import { encodeCaller, encodeRequest } from './guest-request.js';
 import { collectLines, describeExit, endInstance, endWait, type Instance, makeInstance, stopping } from './instance.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 import { InvocationQueue, type QueuedInvocation } from './invocation-queue.js';
-import { innermostChild, readProcessStats } from './process-stats.js';
 import { type EndKind, RestartPlan } from './restart.js';
 import type { ExitStatus, WorkerProcess } from './spawn.js';
 import { nextState, type ProcessEvent } from './transitions.js';
 import { WallClock } from './wall-clock.js';
+import { WorkerGauge } from './worker-gauge.js';
 import { WorkerLink } from './worker-link.js';
 
 const LAST_CALLS_KEPT = 32;
@@ -44,7 +44,7 @@ export class CapsuleProcess {
   #calls = 0;
   #startedAt = 0;
   #lastActiveAt = 0;
-  #measuredPid: number | null = null;
+  readonly #gauge = new WorkerGauge();
   #cpuMsBefore = 0;
 
   constructor(spec: CapsuleSpec, hooks: ProcessHooks) {
@@ -137,9 +137,8 @@ export class CapsuleProcess {
 
   /** Kills a process that is over its memory, or a run loop that went silent. Called by the sampler. */
   checkLimits(now: number): void {
-    const pid = this.#measuredPid;
-    if (this.#instance === null || pid === null) return;
-    const rss = readProcessStats(pid)?.rssBytes ?? 0;
+    if (this.#instance === null || !this.#gauge.isOn) return;
+    const rss = this.#gauge.read()?.rssBytes ?? 0;
     if (rss > this.memoryBytesMax) {
       this.end(new Fault('out_of_memory', `the process holds ${rss} bytes, the limit is ${this.memoryBytesMax}`));
       return;
@@ -156,9 +155,9 @@ export class CapsuleProcess {
   }
 
   toRow(): ProcessRow {
-    const stats = this.#measuredPid === null ? null : readProcessStats(this.#measuredPid);
+    const stats = this.#gauge.read();
     return {
-      pid: this.#measuredPid,
+      pid: this.#gauge.pid,
       capsule: this.name,
       version: this.spec.manifest.version,
       tier: this.spec.tier,
@@ -202,7 +201,8 @@ export class CapsuleProcess {
       worker = this.#hooks.spawn(this.spec.tier);
     } catch (error) {
       this.#step('exit');
-      this.#afterEnd(asFault(error), false);
+      const fault = asFault(error);
+      this.#afterEnd(fault, fault.code === 'io_error' ? 'not-started' : 'failed');
       throw error;
     }
     this.sourceId = randomUUID();
@@ -245,7 +245,7 @@ export class CapsuleProcess {
       clearTimeout(deadline);
     }
     if (this.#instance !== instance || this.#stopRequested) throw stopping();
-    this.#measuredPid = innermostChild(instance.worker.pid);
+    this.#gauge.turnOn(instance.worker.pid);
     this.#step('loaded');
   }
 
@@ -344,23 +344,22 @@ export class CapsuleProcess {
     instance.running = null;
     running?.wall?.stop();
     running?.cancel.abort();
-    const stats = this.#measuredPid === null ? null : readProcessStats(this.#measuredPid);
-    this.#cpuMsBefore += stats?.cpuMs ?? 0;
+    this.#cpuMsBefore += this.#gauge.read()?.cpuMs ?? 0;
     this.#instance = null;
-    this.#measuredPid = null;
+    this.#gauge.turnOff();
     this.#isReady = false;
     this.#waitsOn = '';
     instance.link.abandon(why);
     this.#settleReady(why);
     this.#step('exit');
-    this.#afterEnd(why, instance.clean);
+    this.#afterEnd(why, instance.clean ? 'clean' : 'failed');
     instance.settleEnded(why);
   }
 
   /** Who waits for the end comes first, then the restart, then telling: what cannot be told must not keep the others. */
-  #afterEnd(why: Fault, clean: boolean): void {
+  #afterEnd(why: Fault, end: EndKind): void {
     for (const waiter of this.#stopWaiters.splice(0)) waiter();
-    if (!this.#stopRequested) this.#planRestart(clean ? 'clean' : 'failed');
+    if (!this.#stopRequested) this.#planRestart(end);
     const lastCalls = this.#lastCalls.splice(0);
     this.#tell(() => this.#hooks.ended(this, why, lastCalls));
   }

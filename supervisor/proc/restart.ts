@@ -6,8 +6,13 @@ export type RestartDecision =
   | { readonly kind: 'give-up'; readonly why: string }
   | { readonly kind: 'stay-down' };
 
-/** How a capsule ended. `clean` is a run loop that returned zero; `failed` is everything else that was not asked for. */
-export type EndKind = 'clean' | 'failed';
+/**
+ * How a capsule ended. `clean` is a run loop that returned zero; `not-started` that the system had no process or descriptor to start
+ * it with; `failed` is everything else that was not asked for.
+ */
+export type EndKind = 'clean' | 'failed' | 'not-started';
+
+const NOT_STARTED_WAIT_MS = 2_000;
 
 /**
  * OTP's restart intensity with systemd's vocabulary (design section 9): so many restarts in a window, then give up aloud.
@@ -32,6 +37,8 @@ export class RestartPlan {
 
   decide(end: EndKind): RestartDecision {
     if (this.#policy === 'never' || (this.#policy === 'on-failure' && end === 'clean')) return { kind: 'stay-down' };
+    // Not the capsule's doing: tried until there is one, without counting.
+    if (end === 'not-started') return { kind: 'restart', afterMs: NOT_STARTED_WAIT_MS };
     const now = this.#now();
     this.#recent = this.#recent.filter((time) => now - time < LIMITS.restartWindowMs);
     if (this.#recent.length >= LIMITS.restartIntensity) {

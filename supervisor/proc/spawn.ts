@@ -4,7 +4,7 @@ import { Fault } from '../../abi/errno.js';
 import type { Tier } from '../../abi/manifest.js';
 import { WORKER_DESCRIPTORS } from '../../abi/worker-protocol.js';
 import type { StreamPair } from '../../bus/connection.js';
-import { streamOf } from '../child-streams.js';
+import { requireDescriptors, streamOf } from '../child-streams.js';
 import type { HostTools } from './host-tools.js';
 import { JAIL_BUNDLE, jailArguments, rlimitArguments } from './sandbox-profile.js';
 
@@ -35,10 +35,14 @@ export interface WorkerProgram {
  */
 const V8_FLAGS = ['--max-old-space-size=64', '--no-warnings', '--disable-proto=delete', '--stack-size=3900'];
 
+/** Its channel, both ways, and what it says on stderr. */
+const WORKER_PIPES = 3;
+
 /** The only place where a worker starts. Its environment is empty and its channel is all it has to talk on. */
 export function spawnWorker(tier: Tier, program: WorkerProgram): WorkerProcess {
   const [file, ...args] = commandLine(tier, program);
   if (file === undefined) throw new Fault('internal', 'no command to start a worker with');
+  requireDescriptors(WORKER_PIPES);
   const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'], env: {}, cwd: '/' });
   // A failed spawn (no such file, no more processes) reports later; give it a listener and say it as an exit.
   const exited = waitForExit(child);

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readdir, rmdir, stat, statfs } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { type Adopted, adoptLayer } from './adopt.js';
-import { errnoOf } from './errno-fault.js';
+import { errnoOf, faultOf } from './errno-fault.js';
 import type { PathRule } from './find-paths.js';
 import { withHandles } from './handle-scope.js';
 import { type HeldEntry, openRoot } from './held-dir.js';
@@ -92,7 +92,9 @@ export class CommandLayer {
     }
   }
 
+  /** The marker first, which takes no descriptor: whatever is left without it is not taken over a second time by `recover`. */
   async remove(): Promise<void> {
+    await rm(join(this.dir, MARKER), { force: true });
     await emptyDirectory(this.dir);
     await rmdir(this.dir);
   }
@@ -133,7 +135,9 @@ async function measureTree(directory: HeldEntry, depth: number, seen: { entries:
       });
     }
   } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') return Number.POSITIVE_INFINITY;
+    const errno = errnoOf(error);
+    if (errno === 'EMFILE' || errno === 'ENFILE') throw faultOf(error, 'command');
+    if (errno !== 'ENOENT') return Number.POSITIVE_INFINITY;
   }
   return bytes;
 }

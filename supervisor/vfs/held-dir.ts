@@ -248,7 +248,10 @@ export async function openRoot(hostPath: string, field: string): Promise<HeldEnt
     again.close();
     if (again.identity === root.identity) return root;
   } catch (error) {
-    if (errnoOf(error) === null) throw error;
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') {
+      root.close();
+      throw new Fault('io_error', `${field}: cannot be opened now`, { field, cause: error });
+    }
   }
   root.close();
   throw new Fault('not_supported', `files need /proc to be mounted; this ${process.platform} machine does not have it`);

@@ -9,15 +9,18 @@ const MKNOD_PROGRAMS: readonly string[] = ['/usr/bin/mknod', '/bin/mknod'];
 const MKNOD_WAIT_MS = 5_000;
 const REASON_CHARS_MAX = 400;
 const MASTER_NAME = 'whiteout';
-/** Why none can be made now and another time can, in mknod's words (its locale is C) or as its start failed. */
-const PASSING_ERRNO: Readonly<Record<string, string>> = {
+/** Why none can be made for want of room, in mknod's words (its locale is C). */
+const NO_ROOM: Readonly<Record<string, string>> = {
   'No space left on device': 'ENOSPC',
   'Disk quota exceeded': 'EDQUOT',
-  EMFILE: 'EMFILE',
-  ENFILE: 'ENFILE',
-  EAGAIN: 'EAGAIN',
-  ENOMEM: 'ENOMEM',
 };
+/** Why none ever can. Whatever else there is (no descriptor, no memory, a machine too busy) may pass. */
+const NEVER: ReadonlySet<string> = new Set([
+  'not installed',
+  'Operation not permitted',
+  'Operation not supported',
+  'Function not implemented',
+]);
 
 /** Starts `mknod`; a parameter, so that a test can be a machine that has none. */
 export type MakeNode = (program: string, directory: HeldEntry, name: string) => Promise<string | null>;
@@ -63,8 +66,10 @@ export class Whiteouts {
     for (const program of MKNOD_PROGRAMS) {
       const reason = await this.#makeNode(program, this.#work, MASTER_NAME);
       if (reason === null) return;
-      const errno = PASSING_ERRNO[reason.split(': ').at(-1) ?? ''];
-      if (errno !== undefined) throw entryErrorOf(errno);
+      const words = reason.split(': ').at(-1) ?? '';
+      const full = NO_ROOM[words];
+      if (full !== undefined) throw entryErrorOf(full);
+      if (!NEVER.has(words)) throw new EntryError('io_error', `cannot be deleted now: no whiteout was made (${words})`);
       reasons.push(reason);
     }
     throw new EntryError('not_supported', `cannot be deleted: this machine makes no whiteout (${reasons.join('; ')})`);

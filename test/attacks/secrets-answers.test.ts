@@ -9,7 +9,7 @@ import { Delivery } from '../../supervisor/delivery.js';
 import { readElicitRequest } from '../../supervisor/lifecycle/elicit-request.js';
 import { ANSWER_PREFIX, type Asker, Questions } from '../../supervisor/lifecycle/questions.js';
 import type { CallContext } from '../../supervisor/syscalls/handler.js';
-import { useUpDescriptors } from '../kit/no-descriptors.js';
+import { useUpDescriptors } from '../kit/short-of.js';
 import { MAIL, openSecretBench } from '../secrets/store-kit.js';
 
 const ACTOR: Actor = { principal: 'default', attribution: 'verified', session: null };

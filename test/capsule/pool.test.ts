@@ -13,6 +13,7 @@ import { compileWat } from '../wasm/modules.js';
 
 const CRASHING = new URL('./crashing-tasks.js', import.meta.url);
 const EXHAUSTED = fileURLToPath(new URL('./exhausted-pool.js', import.meta.url));
+const THREADLESS = fileURLToPath(new URL('./threadless-pool.js', import.meta.url));
 const [THROW, EXIT, LOOP, REJECT] = [1, 2, 4, 5];
 
 function withPool(t: Test, options: PoolOptions = {}): Pool {
@@ -171,4 +172,14 @@ test('pool, an audit log with another key or without a directory, is a Fault', a
   t.match(await faultOf(pool.verifyAudit({ directory, key: 'x', knownCheckpoint: null })), { code: 'bad_log' });
   const gone = pool.verifyAudit({ directory: join(directory, 'gone'), key, knownCheckpoint: null });
   t.match(await faultOf(gone), { code: 'not_found' });
+});
+
+test('pool, no thread to be had for two tasks, is a Fault of each, and the process goes on', async (t) => {
+  const child = spawn(process.execPath, [THREADLESS], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines: string[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+  const [code] = await once(child, 'close');
+  t.same(lines.slice(0, 2), ['crashed EAGAIN', 'crashed EAGAIN']);
+  t.equal(lines.at(-1), 'alive');
+  t.equal(code, 0);
 });

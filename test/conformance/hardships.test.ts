@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { t as tap, test } from 'tap';
-import { useUpDescriptors } from '../kit/no-descriptors.js';
+import { useUpDescriptors } from '../kit/short-of.js';
 import { casesOf, fault, OK_ANY, text, type Want } from './case.js';
 import { GOOD_CASE } from './every-call.js';
 import { HARDSHIPS, type LogState } from './hardships.js';

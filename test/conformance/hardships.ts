@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { FaultCode } from '../../abi/errno.js';
-import { useUpDescriptors } from '../kit/no-descriptors.js';
+import { useUpDescriptors } from '../kit/short-of.js';
 import { type Arg, type ConformanceCase, casesOf, fault, json, text } from './case.js';
 
 /** Whether what must be in the log before it happens, may happen. */

@@ -1,6 +1,6 @@
 import { test } from 'tap';
 import { asFault } from '../../abi/errno.js';
-import { useUpDescriptors } from '../kit/no-descriptors.js';
+import { useUpDescriptors } from '../kit/short-of.js';
 import { jailMissing } from '../kit/worker-bench.js';
 import { makeBench } from './kit.js';
 

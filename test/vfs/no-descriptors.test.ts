@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { useUpDescriptors } from '../kit/no-descriptors.js';
+import { useUpDescriptors } from '../kit/short-of.js';
 import { codeOf, openSession } from './session-fixture.js';
 
 test('a kernel without a free descriptor refuses calls on files with io_error, changes nothing, and goes on later', async (t) => {
