@@ -1,8 +1,9 @@
 import { astrid_fs_exists, astrid_fs_mkdir, astrid_fs_readdir, astrid_fs_stat, astrid_fs_unlink, astrid_read_file, astrid_write_file } from "./calls";
 import { Arguments, Nothing, Result } from "./result";
 
-// Files. `cwd://rest` is the workspace, `home://rest` the principal's home, behind `fs_read` and `fs_write`. A path has at
-// most 4,096 bytes. Codes: capability_missing, policy_denied, not_found, io_error, escapes_root.
+// Files. `cwd://rest` is the workspace, `home://rest` the principal's home, `tmp://rest` the directory `.local/tmp` in it, behind
+// `fs_read` and `fs_write`. A path has at most 4,096 bytes. Codes: capability_missing, policy_denied, not_found, io_error,
+// escapes_root.
 
 /** Size in bytes; time of change in milliseconds since the epoch. */
 export class FileStat {

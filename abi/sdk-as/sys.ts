@@ -24,7 +24,7 @@ export function config(key: string): Result<string> {
   return a.reply(astrid_get_config(a.text(key))).text();
 }
 
-/** `principal`, `source_id`, `timestamp`; empty outside of a call that a message caused. */
+/** `principal`, `source_id`, `timestamp`, and `session_id` in a conversation; empty outside of a call that a message caused. */
 export function caller(): Result<Json> {
   const a = new Arguments();
   return a.reply(astrid_get_caller()).json();

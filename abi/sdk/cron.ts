@@ -14,8 +14,9 @@ import { call, encodeBytes, encodeText } from './call.js';
  * `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`, each after an optional `TZ=Area/City ` (without it, the machine's zone); or
  * an instant with its offset (`2030-01-31T02:00:00Z`) at least 60 s ahead, which happens once. `payload`: at most 64 KiB; a handler
  * gets it parsed as JSON. Returns when it is on disk.
- * @throws SystemError `invalid_argument` (name or schedule), `quota_exceeded`, `rate_limited`, `already_exists` (the manifest has a
- * timer of this name), `not_supported` (run loop), and what the gate says.
+ * @throws SystemError `capability_missing`, `invalid_argument` (name or schedule), `too_large`, `quota_exceeded`, `rate_limited`,
+ * `already_exists` (the manifest has a timer of this name), `not_supported` (run loop), `no_space` and `io_error` (it could not be
+ * stored), and what the gate says.
  */
 export function schedule(name: string, schedule: string, payload: unknown = null): void {
   const bytes = payload instanceof Uint8Array ? payload : encodeText(JSON.stringify(payload) ?? 'null');
@@ -24,7 +25,8 @@ export function schedule(name: string, schedule: string, payload: unknown = null
 
 /**
  * Removes a timer. One that is not there is no error: it may have happened a moment before.
- * @throws SystemError `not_supported` for a timer of the manifest, `rate_limited`, and what the gate says.
+ * @throws SystemError `not_supported` for a timer of the manifest; as `schedule`: `capability_missing`, `invalid_argument`,
+ * `too_large`, `rate_limited`, `no_space`, `io_error`, and what the gate says.
  */
 export function cancel(name: string): void {
   call('astrid_cron_cancel', encodeText(name));

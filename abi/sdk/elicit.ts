@@ -6,7 +6,8 @@ import { SystemError } from './system-error.js';
  * fails at once when nobody is connected. A key has at most 4 KiB, a description, an option and a default 4,096 characters, an
  * answer 64 KiB; at most 256 options.
  * @throws SystemError `cancelled` (the person did not want to, or nobody could be asked), `timed_out`, `not_supported` (called
- * outside of the two hooks), `invalid_argument`, `too_large`, `quota_exceeded` (16 questions wait already).
+ * outside of the two hooks), `invalid_argument`, `too_large`, `quota_exceeded` (16 questions wait already),
+ * `io_error` (a secret could not be stored).
  */
 export interface Question {
   /** Name of the value. */

@@ -10,7 +10,7 @@ import { decodeUtf8, decodeUtf8Strict, encodeUtf8 } from './utf8.js';
 /**
  * `fetch` over the kernel's HTTP (`astrid/sdk/http`), as a global; the manifest's `net` names the hosts. What the kernel
  * refuses or cannot reach rejects with a TypeError whose `cause` is the SystemError. Limits are those of `http.openStream`:
- * 30 s until the headers, 120 s per chunk, 4 responses whose bodies are not read to their end or cancelled.
+ * 30 s to connect, 120 s until the headers, 120 s per chunk, 4 responses whose bodies are not read to their end or cancelled.
  *
  * Not there, and refused with words: bodies that are not text or UTF-8 bytes, `redirect` other than `follow` (the kernel
  * follows and checks each hop), `blob()`, `formData()`, `tee()`. Browser matters (`mode`, `credentials`, `cache`,

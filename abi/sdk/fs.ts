@@ -1,11 +1,13 @@
 import { call, decodeJson, decodeText, encodeBytes, encodeText } from './call.js';
 
 /**
- * Files. Paths: `cwd://rest` is the workspace, `home://rest` the principal's home, both behind the manifest's `fs_read`
- * and `fs_write`. At most 4,096 bytes; a path that leaves its root fails with `escapes_root`. Workspace writes land in
- * the session's overlay and reach the real directory only by `astrid commit`.
+ * Files. Paths: `cwd://rest` is the workspace, `home://rest` the principal's home, `tmp://rest` the directory `.local/tmp` in it,
+ * all behind the manifest's `fs_read` and `fs_write`. At most 4,096 bytes; a path that leaves its root fails with `escapes_root`.
+ * Workspace writes land in the session's overlay and reach the real directory only by `astrid commit`.
  *
- * Every call throws SystemError: `capability_missing`, `policy_denied`, `not_found`, `io_error` and what is named below.
+ * Every call throws SystemError: `capability_missing`, `policy_denied`, `not_found`, `io_error`, `invalid_argument` (no path, or one
+ * through too many links), `too_large` (a path), `not_a_directory` (the path goes through a file), `not_supported` (a device, a pipe,
+ * a socket, or what this machine cannot serve), and what is named below.
  */
 export interface FileStat {
   /** Bytes; 0 for directories. */
@@ -27,7 +29,8 @@ export function readTextFile(path: string): string {
 
 /**
  * Creates or truncates. At most 10 MiB. May wait for a person's approval: `approval_denied`, or `approval_queued` when
- * nobody is there (the same call succeeds after they answered). Also `no_space`, `quota_exceeded`, `over_budget`.
+ * nobody is there (the same call succeeds after they answered). Also `is_a_directory`, `no_space`,
+ * `quota_exceeded`, `over_budget`.
  */
 export function writeFile(path: string, content: string | Uint8Array): void {
   call('astrid_write_file', encodeText(path), encodeBytes(content));
@@ -43,12 +46,15 @@ export function stat(path: string): FileStat {
   return { size: raw.size, isDirectory: raw.isDir, mtimeMs: raw.mtime * 1000 };
 }
 
-/** Makes the directory and its missing parents; one that is there already is fine. Approval as `writeFile`. */
+/**
+ * Makes the directory and its missing parents; one that is there already is fine, a file there is `already_exists`. Approval,
+ * `no_space` and `quota_exceeded` as `writeFile`.
+ */
 export function mkdir(path: string): void {
   call('astrid_fs_mkdir', encodeText(path));
 }
 
-/** Removes a file or an empty directory (`not_empty`). Approval as `writeFile`. */
+/** Removes a file or an empty directory (`not_empty`). Approval, `no_space` and `quota_exceeded` as `writeFile`. */
 export function unlink(path: string): void {
   call('astrid_fs_unlink', encodeText(path));
 }

@@ -6,7 +6,7 @@ import { SystemError } from './system-error.js';
  * id have at most 512 bytes, are not blank and hold no `/` and no control character. Each principal has an address book of its own:
  * what was made while acting for one is not there for another. Changes are asked of a person unless the session's mode says
  * otherwise; `approval_queued` means that the next try after an answer goes through. Refusals come as SystemError like those of any
- * other call. Not available during install and upgrade. Since 0.2.0.
+ * other call: `invalid_argument`, `too_large`, and what is named below. Not available during install and upgrade. Since 0.2.0.
  */
 export interface Account {
   readonly platform: string;

@@ -4,7 +4,8 @@ import type { IncomingMessage } from './payload.js';
 /**
  * The bus. Topics are dot-separated, at most 8 segments and 256 bytes, none empty. What a capsule may publish and
  * subscribe to is the manifest's `[publish]` and `[subscribe]`, where `*` is exactly one segment; a subscription that
- * ends in `.*` then delivers one or more further segments. Refusals: SystemError `capability_missing`.
+ * ends in `.*` then delivers one or more further segments. Refusals: SystemError `capability_missing`,
+ * `invalid_argument` (no topic, no pattern, no JSON), `too_large`; with a handle that is not open here, `bad_handle`.
  */
 export interface Envelope {
   /** In bus order. */

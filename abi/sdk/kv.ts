@@ -3,7 +3,8 @@ import { call, decodeJson, decodeText, encodeBytes, encodeJson, encodeText } fro
 /**
  * Durable values of this capsule, one namespace per principal: the principal of the running invocation, never chosen by
  * the capsule. Keys are non-empty, without NUL, at most 4 KiB; a value is at most 1 MiB (`too_large`); a write is
- * committed when the call returns. Throws SystemError `invalid_argument`, `quota_exceeded`, `no_space`.
+ * committed when the call returns. Throws SystemError `invalid_argument`, `too_large`; a change also `no_space`, `io_error` (it is
+ * not known to be on disk), `rate_limited` (too many writes wait), and `set` `quota_exceeded`.
  */
 
 /** The value, or undefined. A value of zero bytes cannot be told from none (ABI reference 1.4). */

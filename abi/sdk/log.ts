@@ -2,7 +2,7 @@ import { call, encodeText } from './call.js';
 
 /**
  * Lines in the capsule's log (`astrid logs`). Sent and not waited for. A message is at most 64 KiB; longer ones are cut
- * here, because a log line must never be the reason that a capsule fails.
+ * here instead of ending in `too_large`, because a log line must never be the reason that a capsule fails.
  */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 

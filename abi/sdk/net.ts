@@ -3,7 +3,8 @@ import { SystemError } from './system-error.js';
 
 /**
  * The kernel's uplink socket, for capsules that serve front ends: `accept(bindUnix())`. Needs `net_bind`. The kernel does the
- * handshake and hands out only clients that have shown the token. Streams belong to this instance and end with it. Since 0.2.0.
+ * handshake and hands out only clients that have shown the token. Streams belong to this instance and end with it. A number that
+ * cannot be a stream is `invalid_argument`. Since 0.2.0.
  *
  * There is one socket, `run/uplink.sock` (its path is the configuration `ASTRID_SOCKET_PATH`), so a listener is a token that says
  * "bound" and holds no bytes.

@@ -33,7 +33,8 @@ const shape = (raw: RawOutput): ProcessOutput => ({ stdout: raw.stdout, stderr: 
  * Runs to the end. Of each stream at most 2 MiB: the first and the last, with a line between that says how much is missing.
  * Cancelled by the person: no output, exit code -1 and `process cancelled` on stderr. Throws `not_found` (no such program, or
  * no session), `tier_unavailable` (no sandbox on this machine), `not_supported` (a workspace that commands cannot be run in),
- * `too_large` (more than 128 KiB of arguments), `quota_exceeded` (it wrote more than may be stored; nothing of it is kept).
+ * `too_large` (more than 128 KiB of arguments), `quota_exceeded` (it wrote more than may be stored; nothing of it is kept), `io_error`
+ * (the machine refused).
  */
 export function spawn(command: string, args: readonly string[] = []): ProcessOutput {
   return shape(decodeJson<RawOutput>(call('astrid_spawn_host', encodeJson({ cmd: command, args }))));

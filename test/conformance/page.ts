@@ -1,8 +1,10 @@
 import { ENTRY_POINTS, type EntryPoint } from '../../abi/entry-points.js';
-import type { FaultCode } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { GATE_CODES, type ParamRow, type SyscallRow } from '../../abi/syscalls/row.js';
 import { SYSCALLS } from '../../abi/table.js';
+import { WASI_PREVIEW1 } from '../../abi/wasm/wasi-preview1.js';
+import { GuestTrap } from '../../worker/results.js';
+import { makeWasiShim } from '../../worker/wasi-shim.js';
 import { CASES } from './registry.js';
 
 /** When each export is called, and what goes in and out. All take nothing and return an i32, zero for success. */
@@ -62,6 +64,10 @@ export function renderAbiPage(): string {
     'result* is empty or `null` (go on, payload unchanged), or starts with `0x00` (go on, the rest is the payload), `0x01`',
     '(stop, the rest is the payload) or `0x02` (deny, the rest says why); with any other first byte it is the payload itself.',
     '',
+    '## WASI',
+    '',
+    ...describeWasi(),
+    '',
   ].join('\n');
 }
 
@@ -92,7 +98,44 @@ const FOOTNOTES = [
   `mistake of ours: ${quoteAll(GATE_CODES, ', ')}.`,
 ];
 
-function quoteAll(codes: readonly FaultCode[], between: string): string {
+const WASI_BADF = 8;
+const WASI_NOSYS = 52;
+
+/** What a worker's function answers about descriptor 1, which is there where any is; null when it ends the call instead. */
+function askWasi(name: string): number | null {
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const shim = makeWasiShim([name], { memory: () => memory, log: () => {}, now: () => 0 });
+  const ask = shim[name] as (...args: readonly (number | bigint)[]) => number;
+  const args = (WASI_PREVIEW1.get(name)?.params ?? []).map((type, at) => (type === 'i64' ? 0n : at === 0 ? 1 : 0));
+  try {
+    return ask(...args);
+  } catch (error) {
+    if (!(error instanceof GuestTrap)) throw error;
+    return null;
+  }
+}
+
+/** Told from the functions themselves: a list beside them would be a second one to keep. */
+function describeWasi(): string[] {
+  const answers = [...WASI_PREVIEW1.keys()].map((name) => ({ name, answer: askWasi(name) }));
+  const namesOf = (fits: (answer: number | null) => boolean) =>
+    quoteAll(
+      answers.filter(({ answer }) => fits(answer)).map(({ name }) => name),
+      ', ',
+    );
+  return [
+    'A module may import every function of `wasi_snapshot_preview1`, because toolchains link more than they use; another name is refused',
+    'at install. None of them grants anything. The worker answers these itself: clocks and random numbers work, what is written to',
+    'descriptors 1 and 2 becomes lines of the log, arguments and environment are empty, `poll_oneoff` sleeps, `proc_exit` ends the call:',
+    '',
+    `${namesOf((answer) => answer !== WASI_BADF && answer !== WASI_NOSYS)}.`,
+    '',
+    `These answer that there is no such descriptor (\`badf\`): ${namesOf((answer) => answer === WASI_BADF)}.`,
+    `All others answer that they do not exist (\`nosys\`).`,
+  ];
+}
+
+function quoteAll(codes: readonly string[], between: string): string {
   return codes.map((code) => `\`${code}\``).join(between);
 }
 
