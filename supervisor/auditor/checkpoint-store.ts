@@ -14,7 +14,8 @@ const CHECKPOINT_BYTES_MAX = 8192;
  * The supervisor's own copy of the latest checkpoint, against which the log is held at the next start: whoever puts an older
  * copy of the log in its place is found out. The file is at most STORE_INTERVAL_MS (and one write) behind what was
  * acknowledged, so the entries of that last moment before a crash are the only ones that a rollback could hide. If it cannot
- * be written, `failing` says so, and the client takes no more entries: otherwise that moment would grow without an end.
+ * be written, `failing` says so, and the client takes no more entries of actions that are logged before they happen: those could
+ * otherwise be hidden for as long as it fails. What is only logged along goes on.
  */
 export class CheckpointStore {
   readonly #path: string;
