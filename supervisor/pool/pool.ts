@@ -143,7 +143,8 @@ class TaskRunner {
     return new Promise((resolve, reject) => {
       const settle = () => {
         clearTimeout(timer);
-        place.refuse = null;
+        // A thread that ends says so twice, and by the second time another task may have its place.
+        if (place.refuse === refuse) place.refuse = null;
       };
       const refuse = (fault: Fault) => {
         settle();
