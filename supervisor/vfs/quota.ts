@@ -59,9 +59,10 @@ export async function measureTreeBytes(hostPath: string): Promise<number> {
 
 async function measureBelow(directory: HeldEntry, depth: number): Promise<number> {
   let bytes = 0;
-  for (const row of await directory.list()) {
+  // One at a time: a directory that is too wide to be listed is stored all the same.
+  for await (const row of directory.names()) {
     bytes += ENTRY_BYTES;
-    if (row.kind !== 'file' && row.kind !== 'directory') continue;
+    if (!row.isFile && !row.isDirectory) continue;
     bytes += await withHandles(async (scope) => {
       const entry = scope.own(await directory.lookup(row.name));
       if (entry?.kind === 'file') return Number(entry.stat.size);

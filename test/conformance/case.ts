@@ -27,9 +27,12 @@ export interface Step {
   readonly args: readonly Arg[];
 }
 
+/** Looks at the payload, of which a script keeps the beginning, and at how many bytes it had. */
+export type OkTest = (payload: Buffer, bytes: number) => boolean;
+
 /** What the guest must read. `uncatchable`: a trap in generation 2 even where that call has a status byte. */
 export type Want =
-  | { readonly kind: 'ok'; readonly shown: string; readonly test: (payload: Buffer) => boolean }
+  | { readonly kind: 'ok'; readonly shown: string; readonly test: OkTest }
   | { readonly kind: 'fault'; readonly code: FaultCode; readonly text?: RegExp; readonly uncatchable?: boolean };
 
 export type CaseKind = 'good' | 'error' | 'limit' | 'capability' | 'hostile';
@@ -186,7 +189,7 @@ export function padded(head: string, tail: string, total: number, char = 'a'): A
   return block({ literal: Buffer.from(head) }, between, { literal: Buffer.from(tail) });
 }
 
-export const okWhere = (shown: string, test: (payload: Buffer) => boolean): Want => ({ kind: 'ok', shown, test });
+export const okWhere = (shown: string, test: OkTest): Want => ({ kind: 'ok', shown, test });
 export const okText = (value: string): Want => okWhere(JSON.stringify(value), (got) => got.equals(Buffer.from(value)));
 export const OK_EMPTY: Want = okText('');
 export const OK_ANY: Want = okWhere('anything', () => true);

@@ -49,7 +49,8 @@ function judgeResult(call: string, generation: AbiGeneration, result: StepResult
   const payload = result.bytes.subarray(statusBytes(call, generation));
   if (want.kind === 'ok') {
     if (status !== 0) return `expected ${describe(want)}, got ${show(result)}`;
-    return matches(want, payload) ? null : `expected ${want.shown}, got ${show(result)}`;
+    const bytes = (result.length ?? 0) - statusBytes(call, generation);
+    return matches(want, payload, bytes) ? null : `expected ${want.shown}, got ${show(result)}`;
   }
   if (status !== 1) return `expected ${describe(want)}, got ${show(result)}`;
   if (generation !== 3) return judgeText(want, payload.toString('utf8'));
@@ -57,9 +58,9 @@ function judgeResult(call: string, generation: AbiGeneration, result: StepResult
   return judgeFault(want, code, message);
 }
 
-function matches(want: Extract<Want, { kind: 'ok' }>, payload: Buffer): boolean {
+function matches(want: Extract<Want, { kind: 'ok' }>, payload: Buffer, bytes: number): boolean {
   try {
-    return want.test(payload);
+    return want.test(payload, bytes);
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return false;
     throw error;

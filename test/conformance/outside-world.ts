@@ -39,9 +39,12 @@ export async function startWebServer(): Promise<WebServer> {
   const server = createServer({ maxHeaderSize: 2 * LIMITS.httpHeaderBytesMax }, (request, response) => {
     const path = (request.url ?? '').replace(/\?.*$/, '');
     const bytes = /^\/bytes\/(\d+)$/.exec(path)?.[1];
+    const controls = /^\/controls\/(\d+)$/.exec(path)?.[1];
     const hops = /^\/hops\/([1-9]\d*)$/.exec(path)?.[1];
     const page = PAGES[path];
     if (bytes !== undefined) response.end(Buffer.alloc(Number(bytes), 'a'));
+    // Six bytes each as JSON.
+    else if (controls !== undefined) response.end(Buffer.alloc(Number(controls), 1));
     else if (hops !== undefined) response.writeHead(302, { location: `/hops/${Number(hops) - 1}` }).end();
     else if (page !== undefined) page(request, response);
     else response.writeHead(404).end('no');

@@ -55,7 +55,7 @@ const ANSWERS_NOTHING = 'astrid_net_bind_unix';
 
 function accepts(want: Want, answer: string): boolean {
   try {
-    return want.kind === 'ok' && want.test(Buffer.from(answer));
+    return want.kind === 'ok' && want.test(Buffer.from(answer), Buffer.byteLength(answer));
   } catch {
     return false;
   }

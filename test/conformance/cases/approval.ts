@@ -6,12 +6,14 @@ const answered = okJson('approved and decision', (value) => {
   const { approved, decision } = value as Record<string, unknown>;
   return typeof approved === 'boolean' && typeof decision === 'string';
 });
+const approved = okJson('approved', (value) => (value as { approved: unknown }).approved === true);
+const { approvalResourceCharsMax: resourceMax, approvalRiskCharsMax: riskMax } = LIMITS;
 const bad = (field: string) => fault('invalid_argument', new RegExp(field));
 
 export const APPROVAL: readonly CallProfile[] = [
   {
     call: 'astrid_request_approval',
-    good: okJson('approved', (value) => (value as { approved: unknown }).approved === true),
+    good: approved,
     params: [
       {
         valid: json(ask),
@@ -46,6 +48,26 @@ export const APPROVAL: readonly CallProfile[] = [
         args: [json({ ...ask, action: 'a'.repeat(257) })],
         want: fault('too_large', /action/),
         kind: 'limit',
+      },
+      ...[0, 1].flatMap((more) => [
+        {
+          name: `a resource of ${resourceMax + more} characters${more === 0 ? '' : ', which is cut'}`,
+          args: [json({ ...ask, resource: 'r'.repeat(resourceMax + more) })],
+          want: approved,
+          kind: 'limit' as const,
+        },
+        {
+          name: `a risk level of ${riskMax + more} characters${more === 0 ? '' : ', which is cut'}`,
+          args: [json({ ...ask, risk_level: 'h'.repeat(riskMax + more) })],
+          want: approved,
+          kind: 'limit' as const,
+        },
+      ]),
+      {
+        name: 'a resource that is cut inside a character',
+        args: [json({ ...ask, resource: `${'r'.repeat(resourceMax - 1)}\u{1f600}` })],
+        want: approved,
+        kind: 'hostile',
       },
       { name: 'any capsule may ask', args: [json(ask)], role: 'bare', want: answered, kind: 'capability' },
       {

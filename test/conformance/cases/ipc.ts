@@ -169,6 +169,7 @@ export const IPC: readonly CallProfile[] = [
     cases: casesOf('astrid_ipc_subscribe', [
       { name: 'a wildcard before the end', args: [text('conform.*.x')], want: badPattern },
       { name: 'an empty segment', args: [text('conform..x')], want: badPattern },
+      { name: 'eight segments', args: [text(eightDeep)], want: okMatch(/^[1-9]\d*$/), kind: 'limit' },
       { name: 'nine segments', args: [text(`${eightDeep}.a`)], want: badPattern, kind: 'limit' },
       { name: 'a bare *', args: [text('*')], want: okMatch(/^[1-9]\d*$/) },
       { name: 'narrower than declared', args: [text(`conform.v1.heard-${LANE}`)], want: okMatch(/^[1-9]\d*$/) },
