@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import { SYSCALLS } from '../../abi/table.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
+import { CALL_BOUNDS } from './bounds.js';
 import type { CaseKind, ConformanceCase, Want } from './case.js';
 import { GOOD_CASE } from './every-call.js';
 import { renderAbiPage } from './page.js';
@@ -11,6 +12,15 @@ import { CASES, servedCases } from './registry.js';
 test('docs/abi.md is what the table and the suite say now', (t) => {
   const page = readFileSync(join(PACKAGE_ROOT, 'docs/abi.md'), 'utf8');
   t.equal(page, renderAbiPage(), 'run: npm run docs:abi');
+  t.end();
+});
+
+test('every call whose bounds are told is a call of the table', (t) => {
+  const calls = new Set(SYSCALLS.map(({ name }) => name));
+  t.same(
+    Object.keys(CALL_BOUNDS).filter((name) => !calls.has(name)),
+    [],
+  );
   t.end();
 });
 

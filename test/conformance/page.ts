@@ -5,6 +5,7 @@ import { SYSCALLS } from '../../abi/table.js';
 import { WASI_PREVIEW1 } from '../../abi/wasm/wasi-preview1.js';
 import { GuestTrap } from '../../worker/results.js';
 import { makeWasiShim } from '../../worker/wasi-shim.js';
+import { CALL_BOUNDS, formatBytes, formatLimit } from './bounds.js';
 import { CASES } from './registry.js';
 
 /** When each export is called, and what goes in and out. All take nothing and return an i32, zero for success. */
@@ -50,6 +51,13 @@ export function renderAbiPage(): string {
     ),
     '',
     ...FOOTNOTES,
+    '',
+    '## Bounds',
+    '',
+    'Beside the sizes of the arguments above. Who passes one is answered `too_large`, `quota_exceeded`, `rate_limited` or `timed_out`, as the',
+    'errors of the call say; a wait that is asked for too long is as long as it may be.',
+    '',
+    ...table(['call', 'bound', 'at most'], SYSCALLS.flatMap(boundsOf)),
     '',
     '## Exports',
     '',
@@ -155,6 +163,14 @@ function rowOfCall(row: SyscallRow): string[] {
   ];
 }
 
+function boundsOf({ name }: SyscallRow): string[][] {
+  return (CALL_BOUNDS[name] ?? []).map(([what, limit], at) => [
+    at === 0 ? `\`${name}\`` : '',
+    what,
+    formatLimit(limit),
+  ]);
+}
+
 /** Where the service takes less than the row lets through, by call and parameter. */
 const KEPT_BYTES_MAX: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   astrid_kv_set: { value: LIMITS.kvValueBytesMax },
@@ -166,11 +182,6 @@ function describeParam(
 ): string {
   const kept = keptBytesMax[name];
   return `${name}: ${kind} ≤ ${formatBytes(bytesMax)}${kept === undefined ? '' : `, kept ≤ ${formatBytes(kept)}`}`;
-}
-
-function formatBytes(bytes: number): string {
-  if (bytes % 2 ** 20 === 0) return `${bytes / 2 ** 20} MiB`;
-  return bytes % 2 ** 10 === 0 ? `${bytes / 2 ** 10} KiB` : `${bytes} B`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
