@@ -250,7 +250,7 @@ function runProgram(root, file, args) {
   const { spawn } = process.getBuiltinModule('node:child_process');
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd: root, stdio: ['ignore', 2, 2] });
-    child.once('error', reject);
+    child.once('error', (error) => reject(new SetupError(`${file} cannot be run: ${error.code ?? error.message}`)));
     child.once('exit', (code, signal) => {
       if (code === 0) resolve();
       else reject(new SetupError(`${[file, ...args].join(' ')} ended with ${signal ?? `exit code ${code}`}`));

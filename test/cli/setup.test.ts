@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Test, test } from 'tap';
@@ -58,9 +58,13 @@ interface Launch {
   readonly err: string;
 }
 
-async function launch(root: string, ...argv: string[]): Promise<Launch> {
+function launch(root: string, ...argv: string[]): Promise<Launch> {
+  return launchWith(process.env['PATH'] ?? '', root, ...argv);
+}
+
+async function launchWith(searchPath: string, root: string, ...argv: string[]): Promise<Launch> {
   // The test library's loader, handed down in NODE_OPTIONS, cannot take a module without an extension.
-  const args = ['-u', 'NODE_OPTIONS', join(root, 'cli/astrid'), ...argv];
+  const args = ['-u', 'NODE_OPTIONS', `PATH=${searchPath}`, process.execPath, join(root, 'cli/astrid'), ...argv];
   const child = spawn('env', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   let err = '';
@@ -106,6 +110,39 @@ test('the launcher, a tree that was never built, builds it with progress and run
   t.equal(broken.out, '', 'the old program is not run in the place of the new one');
   t.match(broken.err, /error TS2322.*astrid: .*tsc.* ended with exit code/s);
   t.match((await launch(root)).err, 'error TS2322', 'a failed build is not taken for a built one');
+});
+
+/** Notes what it is called with, and puts the packages there; fails instead where a file says so. */
+const FAKE_NPM = `#!/bin/sh
+echo "$@" >> npm-called
+if [ -e npm-fails ]; then echo "npm error 404" >&2; exit 1; fi
+mkdir -p node_modules
+for package in "${join(PACKAGE_ROOT, 'node_modules')}"/*; do ln -s "$package" node_modules/; done
+echo '{}' > node_modules/.package-lock.json
+`;
+
+test('the launcher, a tree without packages, installs them with scripts off and progress, and says in one line why it cannot', async (t) => {
+  const root = await makeTree(t);
+  await rm(join(root, 'node_modules'));
+  await write(root, 'package-lock.json', '{"lockfileVersion":3}');
+  await write(root, 'bin/npm', FAKE_NPM);
+  await chmod(join(root, 'bin/npm'), 0o755);
+  const searchPath = `${join(root, 'bin')}:/usr/bin:/bin`;
+
+  const none = await launchWith('/nonexistent', root);
+  t.match(none, { code: 1, out: '', err: /\nastrid: npm cannot be run: ENOENT\n$/ });
+  await write(root, 'npm-fails', '');
+  const failed = await launchWith(searchPath, root);
+  t.match(failed, { code: 1, out: '', err: /npm error 404\n.*astrid: npm install .* ended with exit code 1\n$/s });
+  await rm(join(root, 'npm-fails'));
+
+  const first = await launchWith(searchPath, root, 'ps');
+  t.equal(first.out, 'one ps\n');
+  t.match(first.err, /^installing packages … \d+\.\d s\nbuilding: TypeScript … /);
+  const called = (await readFile(join(root, 'npm-called'), 'utf8')).trim().split('\n');
+  t.equal(called.length, 2, 'once for each try');
+  for (const line of called) t.match(line, /^install .*--ignore-scripts/);
+  t.same(await launchWith(searchPath, root), { code: 0, out: 'one\n', err: '' }, 'quiet when there is nothing to do');
 });
 
 test('the launcher, several at once and a lock of a dead process, builds once and all of them run', async (t) => {
