@@ -9,14 +9,14 @@ const caller = (name: string, wakes: string, other: string) => {
   return makeGuest({
     name,
     restart: 'never',
-    manifest: `[[interceptor]]\nevent = "${wakes}"\naction = "go"\n\n[[interceptor]]\nevent = "${name}.v1.hook"\naction = "h"\n\n[limits]\nwall_ms = 5000\n`,
+    manifest: `[[interceptor]]\nevent = "${wakes}"\naction = "go"\n\n[[interceptor]]\nevent = "${name}.v1.hook"\naction = "h"\n\n[limits]\nwall_ms = 30000\n`,
     calls: { astrid_trigger_hook: { params: 1, result: true }, astrid_kv_get: { params: 1, result: true } },
     data: { 100: request.replaceAll('"', '\\"') },
     body: `(if (i64.gt_u (call $input_length) (i64.const 60)) (then
         (loop $x
           (drop (call $astrid_kv_get (call $block (i32.const 32) (i32.const 5))))
           (local.set $i (i32.add (local.get $i) (i32.const 1)))
-          (br_if $x (i32.lt_u (local.get $i) (i32.const 3000))))
+          (br_if $x (i32.lt_u (local.get $i) (i32.const 1000))))
         (drop (call $astrid_trigger_hook (call $block (i32.const 100) (i32.const ${request.length}))))
         ${SAYS_HEARD} (drop)))
       (i32.const 0)`,
