@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault } from '../../abi/errno.js';
+import { readProcFile } from '../proc-file.js';
 import { errnoOf } from './disk-file.js';
 
 /**
@@ -33,18 +34,13 @@ function generations(directory: string): number[] {
   return numbers.sort((a, b) => a - b);
 }
 
-function readProc(path: string): string | null {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return null;
-  }
-}
-
-/** When the process began, or null if it does not run (a zombie no longer holds anything). */
+/**
+ * When the process began, or null if it does not run (a zombie no longer holds anything). Throws where it cannot be told: a holder
+ * taken for dead would have its log taken over.
+ */
 function readBegan(pid: number): string | null {
-  const stat = readProc(`/proc/${pid}/stat`);
-  const boot = readProc('/proc/sys/kernel/random/boot_id');
+  const stat = readProcFile(`/proc/${pid}/stat`);
+  const boot = readProcFile('/proc/sys/kernel/random/boot_id');
   if (stat === null || boot === null) return null;
   // The process's name is in brackets and may hold anything, also brackets and spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -62,7 +58,7 @@ function isRunning(pid: number): boolean {
 }
 
 function isAlive(holder: Holder): boolean {
-  if (readProc('/proc/self/stat') === null) return isRunning(holder.pid);
+  if (readProcFile('/proc/self/stat') === null) return isRunning(holder.pid);
   return readBegan(holder.pid) === holder.began;
 }
 
