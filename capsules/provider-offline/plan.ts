@@ -1,5 +1,5 @@
 import { HELP, RULES, type Step, WHO } from './grammar.js';
-import { markTexts } from './quotes.js';
+import { markTexts, type Taken } from './quotes.js';
 
 /** What a person asked for, as far as rules can tell. */
 export type Plan =
@@ -23,13 +23,13 @@ const ENDING = /(?:(?<=[\p{L}\p{N}_)\x01])[.!?,]+|\s+(?:please|for me|now|thanks
 
 export function planRequest(request: string): Plan {
   const marked = markTexts(request, startsSentence);
+  const { taken } = marked;
   if (marked.badJson !== null) return { kind: 'bad_json', part: marked.badJson };
-  const quotes = marked.taken;
   // One blank for any run of them: the patterns below would try every way to share a long one.
   const plain = marked.plain.replace(/\s+/g, ' ').trim();
   const resolve = (token: string | undefined): string => {
     const mark = /^\x01(\d+)\x01$/.exec(token ?? '');
-    return mark === null ? restore(token ?? '', quotes) : (quotes[Number(mark[1])] ?? '');
+    return mark === null ? restore(token ?? '', taken) : (taken[Number(mark[1])]?.value ?? '');
   };
   if (plain.length > REQUEST_CHARS_MAX) return { kind: 'unknown', part: request };
   const whole = trimSentence(plain);
@@ -43,7 +43,7 @@ export function planRequest(request: string): Plan {
   const steps: Step[] = [];
   for (const sentence of sentences) {
     const step = matchSentence(sentence, resolve);
-    if (step === null) return { kind: 'unknown', part: restore(sentence, quotes) };
+    if (step === null) return { kind: 'unknown', part: restore(sentence, taken) };
     steps.push(step);
   }
   return { kind: 'steps', steps };
@@ -67,6 +67,6 @@ function trimSentence(sentence: string): string {
 }
 
 /** The sentence as the person wrote it, for showing and for unquoted text that holds a quotation. */
-function restore(sentence: string, quotes: readonly string[]): string {
-  return sentence.replace(/\x01(\d+)\x01/g, (_whole, index: string) => `"${quotes[Number(index)] ?? ''}"`);
+function restore(sentence: string, taken: readonly Taken[]): string {
+  return sentence.replace(/\x01(\d+)\x01/g, (_whole, index: string) => taken[Number(index)]?.typed ?? '');
 }

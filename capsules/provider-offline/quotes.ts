@@ -5,9 +5,15 @@
 export interface Marked {
   readonly plain: string;
   /** By the number in the mark. */
-  readonly taken: readonly string[];
+  readonly taken: readonly Taken[];
   /** Where a call by name is followed by `{` and not by one JSON object; null when all is well. */
   readonly badJson: string | null;
+}
+
+export interface Taken {
+  readonly value: string;
+  /** With its quotes, as the person wrote it. */
+  readonly typed: string;
 }
 
 const QUOTED = String.raw`"([^"]*)"|“([^“”]*)”|${'`([^`]*)`'}|(?<=^|\s)'([^']*)'(?=$|[\s,.;!?])`;
@@ -17,20 +23,21 @@ const CALL = String.raw`\buse(?:\s+the)?(?:\s+tool)?\s+[\w:-]{1,64}(?:\s+with)?\
 export function markTexts(request: string, isSentenceStart: (before: string) => boolean): Marked {
   const text = request.replaceAll('\x01', '');
   const pattern = new RegExp(`${QUOTED}|(${CALL})`, 'gi');
-  const taken: string[] = [];
+  const taken: Taken[] = [];
   let plain = '';
   let at = 0;
-  const take = (value: string) => `\x01${taken.push(value) - 1}\x01`;
+  const take = (value: string, typed: string) => `\x01${taken.push({ value, typed }) - 1}\x01`;
   for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
     const call = match[5];
     plain += text.slice(at, match.index);
     at = pattern.lastIndex;
     if (call === undefined) {
-      plain += take(match.slice(1, 5).find((group) => group !== undefined) ?? '');
+      plain += take(match.slice(1, 5).find((group) => group !== undefined) ?? '', match[0]);
     } else if (isSentenceStart(plain)) {
       const end = endOfObject(text, at);
       if (end === null) return { plain, taken, badJson: text.slice(match.index) };
-      plain += `${call} ${take(text.slice(at, end))}`;
+      const json = text.slice(at, end);
+      plain += `${call} ${take(json, json)}`;
       at = end;
     } else plain += call;
     pattern.lastIndex = at;

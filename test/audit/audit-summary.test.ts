@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import fc from 'fast-check';
 import { test } from 'tap';
 import { digestEvent, encodeEvent } from '../../abi/audit/event.js';
 import type { AuditEvent } from '../../abi/audit-event.js';
 import { Fault } from '../../abi/errno.js';
 import { AuditSummary, groupResource } from '../../supervisor/audit-summary.js';
+import { fc } from '../kit/property.js';
 import { makeEvent } from './log-fixture.js';
 
 interface Bench {

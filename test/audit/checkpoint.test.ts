@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { hashes, sign as signNoble, verify as verifyNoble } from '@noble/ed25519';
 import { sha512 } from '@noble/hashes/sha2.js';
-import fc from 'fast-check';
 import { test } from 'tap';
 import { openCheckpoint, parseCheckpoint, signCheckpoint } from '../../abi/audit/checkpoint.js';
 import { EMPTY_ROOT } from '../../abi/audit/merkle.js';
 import { decodeBase64, formatNoteKey, makeNoteKey, parseNote, parseNoteKey } from '../../abi/audit/note.js';
 import { createPortableVerifier, createSigner, createVerifier, generateKeyPair } from '../../abi/audit/signing.js';
+import { fc } from '../kit/property.js';
 
 hashes.sha512 = sha512;
 

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import fc from 'fast-check';
 import { test } from 'tap';
 import { decodeEntry, encodeEntry, GENESIS_HASH, hashEntry } from '../../abi/audit/entry.js';
 import { decodeEvent, digestEvent, EVENT_BYTES_MAX, encodeEvent, fitEvent } from '../../abi/audit/event.js';
 import type { AuditEvent } from '../../abi/audit-event.js';
 import { Fault } from '../../abi/errno.js';
+import { fc } from '../kit/property.js';
 import { anyEvent, makeEvent } from './log-fixture.js';
 
 const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes));

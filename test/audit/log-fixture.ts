@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Duplex, PassThrough } from 'node:stream';
 import { crc32 } from 'node:zlib';
-import fc from 'fast-check';
 import { type NoteKey, parseNoteKey } from '../../abi/audit/note.js';
 import { RECORD, type RecordType, SegmentReader } from '../../abi/audit/segment.js';
 import { parseSegmentName } from '../../abi/audit/segment-head.js';
@@ -17,6 +16,7 @@ import { AuditLog, type LogOptions } from '../../supervisor/auditor/log.js';
 import { listSegments } from '../../supervisor/auditor/recovery.js';
 import { AuditorService } from '../../supervisor/auditor/service.js';
 import { type AuditorProcess, spawnAuditor } from '../../supervisor/auditor/spawn.js';
+import { fc } from '../kit/property.js';
 
 export const ORIGIN = 'astrid.local/test';
 

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import fc from 'fast-check';
 import { test } from 'tap';
 import {
   CompactTree,
@@ -15,6 +14,7 @@ import {
   proveInclusion,
   readPeaks,
 } from '../../abi/audit/merkle.js';
+import { fc } from '../kit/property.js';
 
 const SIZE_MAX = 70;
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { encodeRecord, findCheckpoints, RECORD, SegmentReader, type SegmentRecord } from '../../abi/audit/segment.js';
 import {
@@ -8,6 +7,7 @@ import {
   parseSegmentName,
   type SegmentHead,
 } from '../../abi/audit/segment-head.js';
+import { fc } from '../kit/property.js';
 import { cutInto } from './log-fixture.js';
 
 const records = fc.array(

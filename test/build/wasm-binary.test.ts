@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import fc from 'fast-check';
 import { test } from 'tap';
 import { replacePassiveSegment } from '../../cli/build/data-segment.js';
 import { makeDispatchCode, TypeTable } from '../../cli/build/dispatch-code.js';
@@ -17,6 +16,7 @@ import {
   splitSized,
   writeSections,
 } from '../../cli/build/wasm-binary.js';
+import { fc } from '../kit/property.js';
 
 const quickjs = readFileSync(createRequire(import.meta.url).resolve('quickjs-wasi/quickjs.wasm'));
 

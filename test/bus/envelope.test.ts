@@ -1,10 +1,8 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { encodeEnvelope, measureInEnvelope, messageJson } from '../../bus/envelope.js';
 import type { BusMessage } from '../../bus/message.js';
 import { normalisePayload } from '../../bus/payload.js';
-
-fc.configureGlobal({ seed: 20_260_101 });
+import { fc } from '../kit/property.js';
 
 const MESSAGE: BusMessage = {
   topic: 'user.v1.prompt',

@@ -1,9 +1,7 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { encodeFrame } from '../../bus/frame.js';
 import { FrameReader } from '../../bus/frame-reader.js';
-
-fc.configureGlobal({ seed: 20_260_101 });
+import { fc } from '../kit/property.js';
 
 const BYTES_MAX = 1 << 20;
 

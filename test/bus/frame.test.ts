@@ -1,12 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { decodePayload, encodeFrame, FRAME_HEADER_BYTES } from '../../bus/frame.js';
-
-fc.configureGlobal({ seed: 20_260_101 });
+import { fc } from '../kit/property.js';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 

@@ -1,9 +1,7 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
 import { checkPayloadDepth, PAYLOAD_SHAPE, parsePayload } from '../../bus/payload-json.js';
-
-fc.configureGlobal({ seed: 20_260_101 });
+import { fc } from '../kit/property.js';
 
 const parse = (text: string) => parsePayload(Buffer.from(text));
 const invalid = { name: 'Fault', code: 'invalid_argument', field: 'payload' };

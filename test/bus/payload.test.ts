@@ -1,8 +1,6 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { interceptorView, normalisePayload, PAYLOAD_TYPES, readVariant } from '../../bus/payload.js';
-
-fc.configureGlobal({ seed: 20_260_101 });
+import { fc } from '../kit/property.js';
 
 const ID = '6f1c2f1e-9b1a-4b58-a1f3-0d2c7d3e4f50';
 const field = { key: 'k', prompt: 'p', field_type: 'Text' };

@@ -1,12 +1,10 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import type { BusMessage } from '../../bus/message.js';
 import { SubscriptionQueue } from '../../bus/queue.js';
+import { fc } from '../kit/property.js';
 
 const KIB = 1024;
 const one = () => 1;
-fc.configureGlobal({ seed: 20_260_101 });
-
 let seq = 0;
 function messageOf(principal: string, payloadBytes = 100): BusMessage {
   seq += 1;

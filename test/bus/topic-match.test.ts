@@ -1,9 +1,7 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { TopicIndex } from '../../bus/topic-index.js';
 import { matchAcl, matchAnyAcl, matchSubscription } from '../../bus/topic-match.js';
-
-fc.configureGlobal({ seed: 20_260_101 });
+import { fc } from '../kit/property.js';
 
 /** Naive oracles: the sentences of ABI reference 4.5 as regular expressions over a few plain letters. */
 function oracleA(pattern: string, topic: string): boolean {

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { stringify } from 'smol-toml';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
 import { MANIFEST_BYTES_MAX, parseManifest } from '../../supervisor/capsule/manifest-loader.js';
+import { fc } from '../kit/property.js';
 import { BOTH_STYLES, HEAD } from './manifest-texts.js';
 
 function faultOf(text: string): Fault {

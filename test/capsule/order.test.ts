@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import type { CapsuleManifest } from '../../abi/manifest.js';
 import { parseManifest } from '../../supervisor/capsule/manifest-loader.js';
 import { orderCapsules } from '../../supervisor/capsule/order.js';
+import { fc } from '../kit/property.js';
 
 interface Spec {
   readonly imports?: readonly string[];

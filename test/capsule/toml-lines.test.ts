@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { test } from 'tap';
 import { formatTomlPath, TomlLines } from '../../supervisor/capsule/toml-lines.js';
+import { fc } from '../kit/property.js';
 
 const DOCUMENT = [
   '# a comment with [brackets] and = signs', // 1

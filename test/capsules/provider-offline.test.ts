@@ -1,8 +1,8 @@
 import { createContext, runInContext } from 'node:vm';
-import fc from 'fast-check';
 import { test } from 'tap';
 import { bundleGuestSource, closeGuestBundler } from '../kit/guest-bundle.js';
 import { GuestKernel } from '../kit/guest-kernel.js';
+import { fc } from '../kit/property.js';
 
 type Decision =
   | { kind: 'text'; text: string }
@@ -86,6 +86,7 @@ test('plain requests, each becomes the tool call it means', async (t) => {
     'write "two\n  lines" to c.txt': write('c.txt', 'two\n  lines'),
     'create a file named x.txt with "body"': write('x.txt', 'body'),
     'save "x" into the file y': write('y', 'x'),
+    'write say `hi`, “you” and "all" to y': write('y', 'say `hi`, “you” and "all"'),
     'append "more" to notes.txt': ['write_file', { file_path: 'notes.txt', content: 'more', append: true }],
     'replace "a b" with "c" in f.txt': ['replace_in_file', { file_path: 'f.txt', old_string: 'a b', new_string: 'c' }],
     'search for "to do" in src': search('to do', { dir_path: 'src' }),
@@ -214,7 +215,7 @@ test('any words at all, the same decision twice, in little time, and never more 
         if (!found) throw new Error(`${JSON.stringify(value)} is not in ${JSON.stringify(text)}`);
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: 2000 },
   );
 });
 

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { CARD_LINES_MAX, findForeignLetters, layOutApproval } from '../../cli/view/approval-card.js';
 import { measureWidth } from '../../cli/view/width.js';
 import { makeApproval } from '../kit/fake-supervisor.js';
+import { fc } from '../kit/property.js';
 
 const SCREEN = { columns: 80, rows: 24, now: 2_000, reserve: 2 };
 

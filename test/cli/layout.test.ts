@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { formatAge, formatBytes, formatCount, formatCpu, formatTime } from '../../cli/view/human.js';
 import { type Column, layOutTable } from '../../cli/view/table.js';
 import { cutEnd, cutMiddle, measureWidth, takeWidth } from '../../cli/view/width.js';
+import { fc } from '../kit/property.js';
 
 interface Row {
   readonly name: string;

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { sanitizeJson, sanitizeLine, sanitizeProse, sanitizeText } from '../../cli/view/sanitize.js';
+import { fc } from '../kit/property.js';
 
 const CONTROL_BUT_TAB_AND_NEWLINE = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/;
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { paint, type StyleName, Terminal } from '../../cli/view/terminal.js';
 import { TurnView } from '../../cli/view/turn-view.js';
 import { Capture } from '../kit/fake-io.js';
+import { fc } from '../kit/property.js';
 
 const STYLES: readonly StyleName[] = ['plain', 'bold', 'dim', 'red', 'green', 'yellow', 'cyan'];
 const OWN_ESCAPES = /\x1b\[(?:[0-9]{1,2})m/g;

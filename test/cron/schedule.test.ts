@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { parseSchedule } from '../../abi/cron-schedule.js';
 import { asFault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { fc } from '../kit/property.js';
 
 const NOON = Date.parse('2026-03-28T12:00:00Z');
 const nextOf = (text: string, zone: string | null = null) => {

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { Glob } from '../../supervisor/gate/glob.js';
+import { fc } from '../kit/property.js';
 
 /** Obviously right and exponentially slow: every way to place the stars is tried. */
 function matchNaively(pattern: string, text: string): boolean {
@@ -58,7 +58,7 @@ test('a glob, on any pattern and text, agrees with the naive oracle', (t) => {
     .map((chars) => chars.join(''));
   fc.assert(
     fc.property(pattern, text, (glob, name) => new Glob(glob).matches(name) === matchNaively(glob, name)),
-    { numRuns: 20_000, seed: 7 },
+    { numRuns: 20_000 },
   );
   t.end();
 });

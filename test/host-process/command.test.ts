@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { asFault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { commandCovered, parseCommand, quoteCommand } from '../../supervisor/syscalls/command.js';
 import type { CallContext } from '../../supervisor/syscalls/handler.js';
 import { makeProcessHandlers, type ProcessService } from '../../supervisor/syscalls/process.js';
+import { fc } from '../kit/property.js';
 
 const handlers = makeProcessHandlers({ mayUseNetwork: () => false } as unknown as ProcessService);
 const spawn = handlers.astrid_spawn_host;

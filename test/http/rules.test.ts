@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { findBlock, hostCovered, normalBlock } from '../../supervisor/host-names.js';
 import { judgeAddress, normalAddress } from '../../supervisor/http/address.js';
@@ -6,6 +5,7 @@ import { LocalGrants, normalGrant } from '../../supervisor/http/local-grants.js'
 import { redirectOf } from '../../supervisor/http/redirect.js';
 import { previewOf, resourceOf } from '../../supervisor/http/request.js';
 import { parseTarget, staysAt } from '../../supervisor/http/target.js';
+import { fc } from '../kit/property.js';
 import { ask, codeOf } from './kit.js';
 
 test('addresses, by kind', (t) => {

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { type Test, test } from 'tap';
 import { LIMITS } from '../../abi/limits.js';
 import { Identities } from '../../supervisor/identity/identities.js';
 import { derivePrincipal } from '../../supervisor/identity/principal-name.js';
 import { openStore } from '../../supervisor/storage/store.js';
+import { fc } from '../kit/property.js';
 
 const NOBODY = '00000000-0000-4000-8000-000000000000';
 const account = (id: string, platform = 'chat') => ({ platform, platform_user_id: id });

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { type Infer, type JsonSchema, type Presence, type Schema, SchemaError, s } from '../../abi/sdk/schema.js';
+import { fc } from '../kit/property.js';
 
 /** Fails to compile when the two types differ. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { URL as SdkUrl } from '../../abi/sdk/url.js';
 import { URLSearchParams as SdkParams } from '../../abi/sdk/url-search-params.js';
+import { fc } from '../kit/property.js';
 
 /** Cases of the web platform tests (url/resources/urltestdata.json): input, base, href (null: failure). */
 const WPT: readonly (readonly [input: string, base: string | null, href: string | null])[] = [

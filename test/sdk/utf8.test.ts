@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createContext, runInContext } from 'node:vm';
-import fc from 'fast-check';
 import { QuickJS } from 'quickjs-wasi';
 import { type Test, test } from 'tap';
 import { bundleGuestSource, closeGuestBundler } from '../kit/guest-bundle.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
+import { fc } from '../kit/property.js';
 
 /** The module's functions over hex, so that nothing but ASCII crosses between engines. */
 const SOURCE = `

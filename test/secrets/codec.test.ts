@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import fc from 'fast-check';
 import { test } from 'tap';
 import { asFault } from '../../abi/errno.js';
 import { openSecrets, sealSecrets } from '../../supervisor/secrets/secret-codec.js';
+import { fc } from '../kit/property.js';
 
 const KEY = randomBytes(32);
 const SPACE = { principal: 'default', capsule: 'mail' };

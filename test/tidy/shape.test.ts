@@ -79,6 +79,17 @@ test('no file is a barrel or a drawer of odds and ends', (t) => {
   t.end();
 });
 
+test('tests take random values from one place, which tries the same ones in each run', (t) => {
+  const direct = readSources('test').filter(
+    ({ path, imports }) => imports.includes('fast-check') && !path.startsWith('test/fuzz/'),
+  );
+  t.same(
+    direct.map(({ path }) => path),
+    ['test/kit/property.ts'],
+  );
+  t.end();
+});
+
 test('nothing is left unfinished in the sources', (t) => {
   const words = new RegExp(
     `\\b(${['TO', 'FIX', 'HA'].map((start, index) => start + ['DO', 'ME', 'CK'][index]).join('|')})\\b`,

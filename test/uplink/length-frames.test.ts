@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { encodeHeader, LengthFrames } from '../../supervisor/uplink/length-frames.js';
+import { fc } from '../kit/property.js';
 
 const BODY_BYTES_MAX = 1000;
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
@@ -9,6 +8,7 @@ import { makeUplinkHandlers } from '../../supervisor/syscalls/uplink.js';
 import { conversationOf } from '../../supervisor/uplink/conversation-id.js';
 import { UplinkRegistry } from '../../supervisor/uplink/registry.js';
 import { checkArgumentSizes } from '../../worker/results.js';
+import { fc } from '../kit/property.js';
 
 interface Published {
   readonly sourceId: string;

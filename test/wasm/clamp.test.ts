@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
 import { readModule } from '../../abi/wasm/module-reader.js';
 import { clampMemory } from '../../worker/clamp.js';
+import { fc } from '../kit/property.js';
 import { compileWat, moduleOf, section } from './modules.js';
 
 const GROWING = `(module

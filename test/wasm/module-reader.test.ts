@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
 import { readModule, signatureOf } from '../../abi/wasm/module-reader.js';
+import { fc } from '../kit/property.js';
 import { compileWat, HEADER, moduleOf, name, section, TYPE_SECTION, u32 } from './modules.js';
 
 /** The Fault that reading these bytes ends in. */

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { test } from 'tap';
 import { GuestBlocks } from '../../worker/guest-blocks.js';
 import { GUEST_MEMORY_WASM, GUEST_MEMORY_WAT } from '../../worker/guest-memory.js';
 import { assemble } from '../kit/guest-wat.js';
+import { fc } from '../kit/property.js';
 
 const LIMIT = 1024 * 1024;
 
@@ -37,7 +37,7 @@ test('blocks keep their bytes apart, whatever is allocated and freed in between'
       }
       return live.every(({ offset, bytes }) => blocks.read(offset).equals(bytes)) && blocks.liveCount === live.length;
     }),
-    { numRuns: 200, seed: 7 },
+    { numRuns: 200 },
   );
   t.pass();
   t.end();
