@@ -75,8 +75,7 @@ function makeClocks(view: () => DataView, now: () => number): Record<string, Was
     clock_time_get: (clock: number, _precision: bigint, at: number) => {
       const memory = view();
       if (clock < 0 || clock >= CLOCKS || !fits(memory.buffer, at, 8)) return ERRNO.inval;
-      const ms = clock === 0 ? now() : performance.now();
-      memory.setBigUint64(at >>> 0, BigInt(Math.round(ms * 1e6)), true);
+      memory.setBigUint64(at >>> 0, BigInt(Math.round(readClock(clock, now) * 1e6)), true);
       return ERRNO.success;
     },
     clock_res_get: (clock: number, at: number) => {
@@ -86,6 +85,11 @@ function makeClocks(view: () => DataView, now: () => number): Record<string, Was
       return ERRNO.success;
     },
   };
+}
+
+/** Milliseconds by a clock of preview 1: 0 is the time of day, the others only count. */
+function readClock(clock: number, now: () => number): number {
+  return clock === 0 ? now() : performance.now();
 }
 
 /** Arguments and environment: none, zero bytes. */
@@ -123,7 +127,9 @@ function pollClocks(memory: DataView, now: () => number, poll: PollRequest): num
     const tag = memory.getUint8(at + 8);
     const timeoutMs = Number(memory.getBigUint64(at + 24, true)) / 1e6;
     const absolute = (memory.getUint16(at + 40, true) & 1) === 1;
-    const waitMs = tag === 0 ? Math.max(0, absolute ? timeoutMs - now() : timeoutMs) : 0;
+    // A moment is one of the clock that is named: read by another, a monotonic one is always long past.
+    const clockMs = absolute ? readClock(memory.getUint32(at + 16, true), now) : 0;
+    const waitMs = tag === 0 ? Math.max(0, timeoutMs - clockMs) : 0;
     if (waitMs < earliest.waitMs) earliest = { at, waitMs, error: tag === 0 ? ERRNO.success : ERRNO.badf, tag };
   }
   // A sleeping guest is ended by a signal, so a long wait needs no bound here but the invocation's own.

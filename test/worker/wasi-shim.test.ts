@@ -128,3 +128,31 @@ test('clocks and random bytes are real', (t) => {
   t.notOk(one.equals(bytes.subarray(256, 320)));
   t.end();
 });
+
+test('a sleep until a moment lasts until the clock that it names shows it', (t) => {
+  const { call, bytes } = openShim();
+  const [SUBSCRIPTION, EVENT, COUNT, CLOCK] = [512, 768, 256, 264];
+  const [DAY, MONOTONIC, ABSOLUTE] = [0, 1, 1];
+  const read = (clock: number) => {
+    t.equal(call('clock_time_get', clock, 0n, CLOCK), SUCCESS);
+    return bytes.readBigUInt64LE(CLOCK);
+  };
+  const sleep = (clock: number, ns: bigint, flags: number) => {
+    bytes.fill(0, SUBSCRIPTION, SUBSCRIPTION + 48);
+    bytes.writeBigUInt64LE(7n, SUBSCRIPTION);
+    bytes.writeUInt32LE(clock, SUBSCRIPTION + 16);
+    bytes.writeBigUInt64LE(ns, SUBSCRIPTION + 24);
+    bytes.writeUInt16LE(flags, SUBSCRIPTION + 40);
+    t.equal(call('poll_oneoff', SUBSCRIPTION, EVENT, 1, COUNT), SUCCESS);
+    t.same([bytes.readBigUInt64LE(EVENT), bytes.readUInt16LE(EVENT + 8), bytes.readUInt32LE(COUNT)], [7n, SUCCESS, 1]);
+  };
+  const until = read(MONOTONIC) + 20_000_000n;
+  sleep(MONOTONIC, until, ABSOLUTE);
+  t.ok(read(MONOTONIC) >= until);
+  const began = read(MONOTONIC);
+  sleep(MONOTONIC, 20_000_000n, 0);
+  t.ok(read(MONOTONIC) >= began + 20_000_000n);
+  // The time of day stands still here: one that has come needs no wait, whatever the other clock shows.
+  sleep(DAY, 1_234_000_000n, ABSOLUTE);
+  t.end();
+});
