@@ -3,8 +3,8 @@ import type { AuditEvent } from '../abi/audit-event.js';
 import type { AuditCheck } from '../abi/control.js';
 import { asFault } from '../abi/errno.js';
 import type { BootLogger } from './boot-steps.js';
-import { ignoreMissing } from './control/listener.js';
 import type { Home } from './home.js';
+import { ignoreMissing } from './ignore-missing.js';
 import { kernelEvent } from './kernel-hooks.js';
 import type { Pool } from './pool/pool.js';
 

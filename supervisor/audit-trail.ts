@@ -8,9 +8,10 @@ import { AuditClient } from './audit-client.js';
 import { AuditSummary } from './audit-summary.js';
 import { spawnAuditor } from './auditor/spawn.js';
 import type { BootLogger } from './boot-steps.js';
-import { ignoreMissing, writePrivate } from './control/listener.js';
 import type { AuditPort } from './dispatch.js';
 import type { Home } from './home.js';
+import { ignoreMissing } from './ignore-missing.js';
+import { replacePrivateFile } from './private-files/replace.js';
 
 const SUMMARY_FLUSH_MS = 250;
 /** Records of one turn of the event loop that may wait for its end. */
@@ -127,7 +128,7 @@ async function readOrigin(home: Home): Promise<string> {
   const known = await readFile(path, 'utf8').catch(ignoreMissing);
   if (known === undefined) {
     const origin = `astrid.local/${randomBytes(8).toString('hex')}`;
-    await writePrivate(path, origin);
+    await replacePrivateFile(path, origin);
     return origin;
   }
   if (!/^astrid\.local\/[0-9a-f]{16}$/.test(known))

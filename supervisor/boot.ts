@@ -16,7 +16,7 @@ import { type CapsuleProblem, CapsuleStore } from './capsule/store.js';
 import { makeCapsuleFace } from './capsule-face.js';
 import { startTicks } from './clockwork.js';
 import { type Config, loadConfig } from './config.js';
-import { ControlListener, ignoreMissing, writePrivate } from './control/listener.js';
+import { ControlListener } from './control/listener.js';
 import { makeControlHandlers } from './control/methods.js';
 import { Delivery } from './delivery.js';
 import { Dispatcher } from './dispatch.js';
@@ -25,6 +25,7 @@ import { Approvals } from './gate/approvals.js';
 import { Gate, makeLayers } from './gate/gate.js';
 import { makePathRule } from './gate/policy.js';
 import { type Home, openHome, openPrincipalHome } from './home.js';
+import { ignoreMissing } from './ignore-missing.js';
 import { takeInstanceLock } from './instance-lock.js';
 import { KERNEL_ACTOR, kernelEvent, makeProcessHooks } from './kernel-hooks.js';
 import type { InboxRow } from './kernel-inbox.js';
@@ -32,6 +33,7 @@ import { CapsuleLifecycle, type LifecycleRunner } from './lifecycle/runner.js';
 import { LogBook } from './log-book.js';
 import { Management } from './management.js';
 import { openPool, type Pool } from './pool/pool.js';
+import { replacePrivateFile } from './private-files/replace.js';
 import { findHostTools, type HostTools, probeJail } from './proc/host-tools.js';
 import { ProcessTable } from './process-table.js';
 import { SessionToken } from './session-token.js';
@@ -372,7 +374,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   bus.publishKernel('astrid.v1.capsules_loaded', { type: 'raw_json', status: 'ready' }, KERNEL_ACTOR);
   await steps.run(
     'ready',
-    () => writePrivate(home.ready, `${process.pid}\n`),
+    () => replacePrivateFile(home.ready, `${process.pid}\n`),
     () => unlink(home.ready).catch(ignoreMissing),
   );
   void check.run();

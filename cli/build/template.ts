@@ -1,6 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { blake3Hex } from '../../abi/blake3.js';
 import { makeAdaptorText } from './adaptor.js';
 import { QUICKJS_IMPORTS } from './adaptor-imports.js';
@@ -34,6 +34,7 @@ const FEATURES = [
 
 const DIGEST_BYTES = 32;
 const KEY_CHARS = 32;
+const TEMPLATE_NAME = /^template-[0-9a-f]{32}\.wasm$/;
 const templates = new Map<string, Promise<Uint8Array>>();
 
 const WABT_FEATURES = { bulk_memory: true, mutable_globals: true, sign_extension: true, reference_types: true };
@@ -69,6 +70,10 @@ async function keepTemplate(cacheDir: string, file: string, template: Uint8Array
   const own = `${file}.${process.pid}.tmp`;
   await writeFile(own, Buffer.concat([Buffer.from(await blake3Hex(template), 'hex'), template]));
   await rename(own, file);
+  // Those of other versions would stay for ever; a build of one that still runs has read its own, or makes it again.
+  for (const name of await readdir(cacheDir)) {
+    if (TEMPLATE_NAME.test(name) && name !== basename(file)) await rm(join(cacheDir, name), { force: true });
+  }
 }
 
 /** A kept template begins with its digest: a file cut short by a crash or a full disk is made again. */

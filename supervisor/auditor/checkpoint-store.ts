@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open } from 'node:fs/promises';
 import type { Fault } from '../../abi/errno.js';
-import { syncDirectory } from '../private-files/directory.js';
+import { replacePrivateFile } from '../private-files/replace.js';
 import { errnoOf, faultOfDisk } from './disk-file.js';
 
 /** How far the stored checkpoint may be behind an acknowledged one while the disk takes it. */
@@ -100,7 +99,7 @@ export class CheckpointStore {
     const text = this.#wanted;
     if (text === null || text === this.#stored) return;
     try {
-      await writeAtomically(this.#path, text);
+      await replacePrivateFile(this.#path, text);
       this.#stored = text;
       this.#failing = null;
     } catch (thrown) {
@@ -108,19 +107,4 @@ export class CheckpointStore {
     }
     this.#storedAt = this.#now();
   }
-}
-
-/** The old text or the new one, whatever happens in between. */
-async function writeAtomically(path: string, text: string): Promise<void> {
-  const draft = `${path}.new`;
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
-  const handle = await open(draft, flags, 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
-  await rename(draft, path);
-  await syncDirectory(dirname(path));
 }

@@ -1,9 +1,11 @@
-import { chmod, open, rename, rm, unlink } from 'node:fs/promises';
+import { chmod, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { CONTROL_PROTOCOL } from '../../abi/control.js';
-import { asFault, Fault } from '../../abi/errno.js';
+import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { FrameConnection } from '../../bus/connection.js';
+import { ignoreMissing } from '../ignore-missing.js';
+import { replacePrivateFile } from '../private-files/replace.js';
 import type { SessionToken } from '../session-token.js';
 import type { ControlHandlers } from './handlers.js';
 import { ControlSession } from './session.js';
@@ -40,7 +42,7 @@ export class ControlListener {
 
   /** Publishes the token and listens. The socket lies in a directory that only its owner can enter. */
   async open(): Promise<void> {
-    await writePrivate(this.#options.tokenPath, this.#options.token.text);
+    await replacePrivateFile(this.#options.tokenPath, this.#options.token.text);
     const server = createServer((socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -121,27 +123,4 @@ export class ControlListener {
 function clientName(frame: unknown): string {
   const name: unknown = typeof frame === 'object' && frame !== null ? Reflect.get(frame, 'client') : undefined;
   return typeof name === 'string' ? name.slice(0, 64) : 'unknown';
-}
-
-/** Written under another name and moved into place: a reader sees the old token, the new one, or none, never half of one. */
-export async function writePrivate(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
-export function ignoreMissing(error: unknown): void {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
-  throw asFault(error);
 }

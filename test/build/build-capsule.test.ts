@@ -208,6 +208,14 @@ test('all 49 calls can be linked at once, each with its own arity and an i64 res
   t.throws(() => planCalls(['astrid_teleport']), { code: 'invalid_argument', field: 'astrid_teleport' });
 });
 
+test('the template of another version makes room for the one that is used now', async (t) => {
+  const cache = t.testdir({ [`template-${'0'.repeat(32)}.wasm`]: 'old', 'template-notes.txt': 'mine' });
+  await loadTemplate(cache);
+  const names = readdirSync(cache).sort();
+  t.equal(names.length, 2);
+  t.match(names, [/^template-(?!0{32})[0-9a-f]{32}\.wasm$/, 'template-notes.txt']);
+});
+
 test('host calls are found by whole string literals of known names', (t) => {
   const script = `a("astrid_kv_get");b('astrid_kv_set',\`astrid_log\`);c("astrid_kv_get");"astrid_teleport";"xastrid_read_file"`;
   t.same(findCalls(script), ['astrid_kv_get', 'astrid_kv_set', 'astrid_log']);

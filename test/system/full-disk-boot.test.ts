@@ -23,7 +23,7 @@ test('a supervisor whose home is on a full disk does not start, says no_space, a
   fillDisk(ballast);
   await t.rejects(start(), { code: 'no_space', message: /disk/ }, 'a home that was never used');
   t.same(
-    readdirSync(join(home, 'var')).filter((name) => name.endsWith('.tmp')),
+    readdirSync(join(home, 'var')).filter((name) => name.endsWith('.new')),
     [],
     'nothing half-written is left',
   );

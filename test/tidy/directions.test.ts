@@ -39,6 +39,7 @@ const SERVICE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Files below the home are reached through the store's held directories, under its names.
   secrets: ['capsule', 'private-files'],
   auditor: ['private-files'],
+  control: ['private-files'],
   lifecycle: ['capsule', 'proc', 'secrets'],
   // A task runs the service's own function on another thread.
   pool: ['capsule', 'auditor'],
