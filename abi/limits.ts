@@ -204,7 +204,7 @@ export const LIMITS = {
   readyWaitMs: 5_000,
   loadWaitMs: 20_000,
   killGraceMs: 2_000,
-  unloadGraceMs: 1_000,
+  unloadGraceMs: 3_000,
   ipcRecvWaitMsMax: 60_000,
   approvalRequestWaitMs: 60_000,
   gateApprovalWaitMs: 5 * 60_000,

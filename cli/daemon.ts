@@ -6,7 +6,7 @@ import { asFault, Fault, type FaultCode, isFaultCode } from '../abi/errno.js';
 import { ControlClient } from './client.js';
 import { type Home, openHome, openOrMakeHome, readToken } from './home.js';
 
-const READY_WAIT_MS = 20_000;
+const READY_WAIT_MS = 60_000;
 /** How often to look when no file event tells: watching is not there on every file system. */
 const LOOK_MS = 100;
 const LOG_BYTES_MAX = 8 * 1024 * 1024;
@@ -32,7 +32,7 @@ interface Attempt {
 
 /**
  * A client of this home's supervisor, which is started when none runs. Returns once `run/system.ready` is there and
- * the handshake is done. Faults: `bad_home`; `timed_out` (not ready within 20 s); whatever code the supervisor died
+ * the handshake is done. Faults: `bad_home`; `timed_out` (not ready within 60 s); whatever code the supervisor died
  * with, its last log lines in the message.
  */
 export async function ensureSupervisor(homePath: string, options: EnsureOptions = {}): Promise<ControlClient> {

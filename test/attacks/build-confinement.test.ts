@@ -13,7 +13,6 @@ const SDK = join(PACKAGE_ROOT, 'abi/sdk');
 const AS_SDK = join(PACKAGE_ROOT, 'abi/sdk-as');
 const SECRET = 'the-key-of-this-machine';
 tap.teardown(closeBundler);
-tap.setTimeout(300_000);
 
 /** `files` by path below a directory that holds `person/`, with what is not the capsule's, and `capsule/`. */
 function lay(t: Test, files: Readonly<Record<string, string>>, links: Readonly<Record<string, string>> = {}): string {

@@ -25,7 +25,7 @@ function start(t: Test, stdout: 'pipe' | number): { child: ChildProcess; home: s
 
 const firstLine = (child: ChildProcess) => once(child.stdout!, 'data');
 
-test('a supervisor whose log reader is gone, stopped while it boots, ends', { timeout: 60_000 }, async (t) => {
+test('a supervisor whose log reader is gone, stopped while it boots, ends', async (t) => {
   const { child } = start(t, 'pipe');
   await firstLine(child);
   child.stdout!.destroy();
@@ -33,7 +33,7 @@ test('a supervisor whose log reader is gone, stopped while it boots, ends', { ti
   t.same((await once(child, 'exit'))[1], null);
 });
 
-test('a supervisor whose log is on a full disk, stopped, ends', { timeout: 60_000 }, async (t) => {
+test('a supervisor whose log is on a full disk, stopped, ends', async (t) => {
   const { child, home } = start(t, openSync('/dev/full', 'w'));
   while (!existsSync(join(home, 'run/system.ready'))) await delay(20);
   child.kill('SIGTERM');

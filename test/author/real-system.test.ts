@@ -1,14 +1,12 @@
 import { appendFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Test, t as tap, test } from 'tap';
+import { type Test, test } from 'tap';
 import type { CommandRow } from '../../abi/control.js';
 import { makeFakeIo } from '../kit/fake-io.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { startSupervisor } from '../kit/real-supervisor.js';
 import { runCli, startCli } from '../kit/run-cli.js';
 import { manifestOf, Workshop } from './author-kit.js';
-
-tap.setTimeout(300_000);
 
 async function open(t: Test) {
   const shop = new Workshop(t);

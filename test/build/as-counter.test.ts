@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { t as tap, test } from 'tap';
+import { test } from 'tap';
 import { buildIfChanged } from '../../cli/build/cache.js';
 import { assemble } from '../kit/guest-wat.js';
 import { openSession, waitForLog } from '../kit/log-watch.js';
@@ -9,7 +9,6 @@ import { startSupervisor } from '../kit/real-supervisor.js';
 
 const EXAMPLE = join(PACKAGE_ROOT, 'docs/examples/as-counter');
 const SDK = join(PACKAGE_ROOT, 'abi/sdk');
-tap.setTimeout(300_000);
 
 /** Counts twice per prompt and logs what it is told, in the language of the example. */
 const DRIVER = `

@@ -25,8 +25,6 @@ tap.teardown(async () => {
   else process.env['TMPDIR'] = machineTmp;
   await closeBundler();
 });
-// One build costs seconds, and a busy machine multiplies them.
-tap.setTimeout(300_000);
 
 type Files = { [name: string]: string | Files };
 

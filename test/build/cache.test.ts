@@ -12,8 +12,6 @@ const manifest = (name: string, more = '') =>
   `[package]\nname = "${name}"\nversion = "1.0.0"\n\n[[component]]\nfile = "${name}.wasm"\n${more}`;
 
 tap.teardown(closeBundler);
-// One build costs seconds, and a busy machine multiplies them.
-tap.setTimeout(300_000);
 
 test('a capsule is built once, and again only when something it is made of, or what was made, changed', async (t) => {
   const root = t.testdir({

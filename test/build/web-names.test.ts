@@ -7,7 +7,6 @@ import { PACKAGE_ROOT } from '../kit/package-root.js';
 import { TOOLCHAIN_DIR } from '../kit/toolchain.js';
 import { GuestHarness } from './fixtures/guest-harness.js';
 
-tap.setTimeout(300_000);
 tap.teardown(closeBundler);
 const SDK = join(PACKAGE_ROOT, 'abi/sdk');
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { t as tap, test } from 'tap';
+import { test } from 'tap';
 import { SYSCALLS } from '../../abi/table.js';
 import { buildIfChanged } from '../../cli/build/cache.js';
 import { PACKAGE_ROOT } from '../kit/package-root.js';
@@ -9,8 +9,6 @@ import { json, step, text, VISITOR_SAYS } from './case.js';
 import { openBench } from './kernel-bench.js';
 import { MANIFESTS } from './manifests.js';
 import { sendVisitors } from './outside-world.js';
-
-tap.setTimeout(240_000);
 
 const UUID = /^[0-9a-f]{8}-/;
 const heard = (data: string) => ({ messages: [{ topic: 'conform.v1.as', payload: { type: 'custom', data } }] });

@@ -1,11 +1,10 @@
-import { t as tap, test } from 'tap';
+import { test } from 'tap';
 import { jailMissing } from '../kit/worker-bench.js';
 import { isAlone } from './case.js';
 import { openBench } from './kernel-bench.js';
 import { servedCases } from './registry.js';
 
 // Six lanes of cases, with restarts between some: three to four minutes where other tests share the cores.
-tap.setTimeout(480_000);
 
 test('every served call, in every tier and generation, answers as the reference says', async (t) => {
   const noJail = await jailMissing();

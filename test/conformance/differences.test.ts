@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { t as tap, test } from 'tap';
+import { test } from 'tap';
 import type { AbiGeneration } from '../../abi/manifest.js';
 import { callAndLog, TELL } from '../http/guest-text.js';
 import { HEARS_PROMPTS } from '../kit/guests.js';
@@ -26,8 +26,6 @@ const guest = async (name: string, generation: AbiGeneration, rest: string) => {
   modules.set(generation, wasm);
   return [name, { manifest: manifestOf(name, rest), wasm }] as const;
 };
-
-tap.setTimeout(120_000);
 
 test('what the page says of files and of calls that end an export', async (t) => {
   const guests = Object.fromEntries(

@@ -1,13 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
-import { t as tap, test } from 'tap';
+import { test } from 'tap';
 import { useUpDescriptors } from '../kit/short-of.js';
 import { casesOf, fault, OK_ANY, text, type Want } from './case.js';
 import { GOOD_CASE } from './every-call.js';
 import { HARDSHIPS, type LogState } from './hardships.js';
 import { type Lane, openBench } from './kernel-bench.js';
 import { CASES } from './registry.js';
-
-tap.setTimeout(240_000);
 
 test('on a machine that refuses, each call says so with its code, and works again when the machine does', async (t) => {
   // What refuses is under the kernel, in every tier the same.

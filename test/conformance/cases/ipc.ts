@@ -143,7 +143,8 @@ export const IPC: readonly CallProfile[] = [
       },
       {
         name: 'more than 10 MiB in one second',
-        steps: Array.from({ length: 3 }, () => ({
+        // Two of them must come within one second, on any machine.
+        steps: Array.from({ length: 5 }, () => ({
           call: 'astrid_ipc_publish',
           args: [text('conform.v1.flood'), padded('"', '"', LIMITS.ipcPayloadBytesMax)],
         })),
