@@ -46,6 +46,8 @@ export const LIMITS = {
   // router
   publishBytesPerSecondMax: 10 * MIB,
   subscriptionQueueBytesMax: 1 * MIB,
+  /** What all queues of one endpoint hold of the kernel's memory, once parsed. */
+  endpointHeldBytesMax: 64 * MIB,
   subscriptionsPerCapsuleMax: 128,
   autoSubscriptionsMax: 64,
   envelopeBytesMax: 10 * MIB,

@@ -1,6 +1,7 @@
 import { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import { isOpenTopic } from './kernel-topics.js';
+import type { HeldMemory } from './queue.js';
 import { RateWindow } from './rate-window.js';
 import type { Subscription } from './subscription.js';
 import { checkTopicLength, parsePattern, parseTopic } from './topic.js';
@@ -38,6 +39,8 @@ export class Endpoint {
   readonly id: string;
   readonly sourceId: string;
   readonly subscriptions = new Map<number, Subscription>();
+  /** Shared by the queues of its handles. */
+  readonly held: HeldMemory = { bytes: 0 };
   readonly counts = { published: 0, delivered: 0, dropped: 0, lagged: 0 };
   readonly #publishAcl = new TopicIndex<true>('acl');
   readonly #subscribeAcl: readonly string[];
@@ -103,6 +106,21 @@ export class Endpoint {
       throw new Fault('bad_handle', `no subscription has handle ${handle}`, { field: 'handle' });
     }
     return subscription;
+  }
+
+  /**
+   * Evicts until all handles together hold no more than one endpoint may, from the handle that holds the most: each queue is bounded
+   * by itself, and a hundred of them are not. Returns how many messages went.
+   */
+  evictExcess(): number {
+    let evicted = 0;
+    while (this.held.bytes > LIMITS.endpointHeldBytesMax) {
+      const subscriptions = [...this.subscriptions.values()];
+      const largest = subscriptions.reduce((most, other) => (other.heldBytes > most.heldBytes ? other : most));
+      if (!largest.evictOne()) break;
+      evicted += 1;
+    }
+    return evicted;
   }
 
   readCounters(): EndpointCounters {

@@ -18,6 +18,8 @@ export interface BusMessage {
   readonly payload: unknown;
   /** Bytes the payload counts for against queues and rate windows. */
   readonly payloadBytes: number;
+  /** About what it holds of the kernel's memory while it waits; a short text can become a large value. */
+  readonly heapBytes: number;
   readonly sourceId: string;
   /** RFC 3339 with `Z`. */
   readonly timestamp: string;

@@ -13,7 +13,21 @@ export const PAYLOAD_SHAPE = {
   valuesMax: 2 ** 20,
   /** Members of objects; they cost ten times what elements cost. */
   membersMax: 2 ** 16,
+  /** Lists and objects, empty ones too: three bytes of text, and twenty times that in memory. */
+  containersMax: 2 ** 19,
 } as const;
+
+/**
+ * About what a parsed value takes of the heap, so that a queue can be charged for what it holds and not for the text it came as: a
+ * byte of text (two where one character of it is wide), a list or object, a member's name and place, an element's place.
+ */
+const HEAP_BYTES = { text: 2, container: 64, member: 48, element: 8 } as const;
+
+/** A value, and about how many bytes it holds while it waits. */
+export interface Weighed {
+  readonly value: unknown;
+  readonly heapBytes: number;
+}
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -25,9 +39,14 @@ const SHORT_STRING_BYTES = 32;
  * `__proto__` is refused at any depth: one careless copy of it in any reader would change that reader's prototypes.
  */
 export function parsePayload(bytes: Uint8Array): unknown {
+  return parseWeighed(bytes).value;
+}
+
+/** {@link parsePayload}, with what the value weighs. */
+export function parseWeighed(bytes: Uint8Array): Weighed {
   const view = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (!isUtf8(view)) throw invalid('payload is not valid UTF-8');
-  checkJsonShape(view);
+  const heapBytes = measureJson(view);
   const text = view.toString('utf8');
   let value: unknown;
   try {
@@ -37,7 +56,19 @@ export function parsePayload(bytes: Uint8Array): unknown {
   }
   // The name itself, or an escape that can spell one of its underscores; the walk is for those few texts only.
   if (text.includes('__proto__') || text.includes('\\u005')) checkNames(value);
-  return value;
+  return { value, heapBytes };
+}
+
+/** What a value weighs that did not arrive as JSON text, `bytes` long as such. What lies deeper than any message may is not counted. */
+export function weighPayload(value: unknown, bytes: number): number {
+  return bytes * HEAP_BYTES.text + weighParts(value, 0);
+}
+
+function weighParts(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null || depth > PAYLOAD_SHAPE.depthMax * 2) return 0;
+  const members = Object.values(value);
+  const perMember = Array.isArray(value) ? HEAP_BYTES.element : HEAP_BYTES.member;
+  return members.reduce<number>((sum, member) => sum + perMember + weighParts(member, depth + 1), HEAP_BYTES.container);
 }
 
 /** The same bound on depth for a value that did not arrive as JSON text. */
@@ -48,11 +79,12 @@ export function checkPayloadDepth(value: unknown, depth = 0): void {
 }
 
 /**
- * Counts brackets, commas and colons outside strings. On text that is not JSON the counts mean nothing, and JSON.parse
- * refuses it.
+ * Counts brackets, commas and colons outside strings, and answers what the value will weigh. On text that is not JSON the
+ * counts mean nothing, and JSON.parse refuses it.
  */
-function checkJsonShape(bytes: Buffer): void {
+function measureJson(bytes: Buffer): number {
   let depth = 0;
+  let containers = 0;
   let values = 0;
   let members = 0;
   for (let i = 0; i < bytes.length; i++) {
@@ -64,6 +96,7 @@ function checkJsonShape(bytes: Buffer): void {
       case 0x7b: // {
         depth += 1;
         values += 1;
+        containers += 1;
         if (depth > PAYLOAD_SHAPE.depthMax) throw invalid(`payload is nested deeper than ${PAYLOAD_SHAPE.depthMax}`);
         break;
       case 0x5d: // ]
@@ -80,6 +113,15 @@ function checkJsonShape(bytes: Buffer): void {
   }
   if (values > PAYLOAD_SHAPE.valuesMax) throw tooLarge(values, 'values', PAYLOAD_SHAPE.valuesMax);
   if (members > PAYLOAD_SHAPE.membersMax) throw tooLarge(members, 'members', PAYLOAD_SHAPE.membersMax);
+  if (containers > PAYLOAD_SHAPE.containersMax) {
+    throw tooLarge(containers, 'lists and objects', PAYLOAD_SHAPE.containersMax);
+  }
+  return (
+    bytes.length * HEAP_BYTES.text +
+    containers * HEAP_BYTES.container +
+    members * HEAP_BYTES.member +
+    values * HEAP_BYTES.element
+  );
 }
 
 /** Offset of the closing quote, or the length of `bytes` if there is none. */

@@ -11,6 +11,7 @@ const QUANTUM_BYTES = 16 * 1024;
 interface Entry {
   readonly message: BusMessage;
   readonly chargeBytes: number;
+  readonly heldBytes: number;
   readonly reliable: boolean;
   previous: Entry | null;
   next: Entry | null;
@@ -26,6 +27,18 @@ interface Lane {
   lastUnreliable: Entry | null;
   bytes: number;
   deficitBytes: number;
+}
+
+/** What the queues of one endpoint hold together, of the kernel's memory. */
+export interface HeldMemory {
+  bytes: number;
+}
+
+export interface QueueOptions {
+  readonly bytesMax?: number;
+  readonly quantumBytes?: number;
+  /** Counted up and down with what this queue holds. */
+  readonly held?: HeldMemory;
 }
 
 export interface Drained {
@@ -45,20 +58,24 @@ export interface Drained {
  * within a round messages keep the order of the bus, and those of one principal keep it always.
  *
  * A message above half of the budget counts as half. Else one of the permitted 5 MiB could never enter a queue of 1
- * MiB, or would have to push out everybody; so at most two such messages are held, 10 MiB.
+ * MiB, or would have to push out everybody; so at most two such messages are held. What they truly hold counts against the endpoint
+ * that has the queue (`endpointHeldBytesMax`).
  */
 export class SubscriptionQueue {
   readonly #bytesMax: number;
   readonly #quantumBytes: number;
   readonly #lanes = new Map<string, Lane>();
+  readonly #held: HeldMemory;
   #bytes = 0;
+  #heldBytes = 0;
   #length = 0;
   /** Principal whose turn an earlier drain left unfinished; its deficit for this round is already granted. */
   #resume: Lane | null = null;
 
-  constructor(bytesMax: number = LIMITS.subscriptionQueueBytesMax, quantumBytes: number = QUANTUM_BYTES) {
-    this.#bytesMax = bytesMax;
-    this.#quantumBytes = quantumBytes;
+  constructor(options: QueueOptions = {}) {
+    this.#bytesMax = options.bytesMax ?? LIMITS.subscriptionQueueBytesMax;
+    this.#quantumBytes = options.quantumBytes ?? QUANTUM_BYTES;
+    this.#held = options.held ?? { bytes: 0 };
   }
 
   get length(): number {
@@ -70,21 +87,41 @@ export class SubscriptionQueue {
     return this.#bytes;
   }
 
+  /** About what is held of the kernel's memory. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
   /** Adds a message and returns how many were evicted for it; it may be among them itself. */
   push(message: BusMessage, reliable: boolean): number {
     const costBytes = message.payloadBytes + message.topic.length + OVERHEAD_BYTES;
     const chargeBytes = Math.min(costBytes, Math.floor(this.#bytesMax / 2));
     const lane = this.#laneOf(message.actor.principal);
-    append(lane, { message, chargeBytes, reliable, previous: null, next: null, nextUnreliable: null });
+    const heldBytes = message.heapBytes + message.topic.length + OVERHEAD_BYTES;
+    append(lane, { message, chargeBytes, heldBytes, reliable, previous: null, next: null, nextUnreliable: null });
     this.#bytes += chargeBytes;
+    this.#hold(heldBytes);
     this.#length += 1;
     let evicted = 0;
     while (this.#bytes > this.#bytesMax) {
-      const victim = this.#chooseVictim();
-      this.#take(victim, (victim.firstUnreliable ?? victim.first) as Entry);
+      this.evictOne();
       evicted += 1;
     }
     return evicted;
+  }
+
+  /** Gives up the message that a full queue gives up first. There must be one. */
+  evictOne(): void {
+    const victim = this.#chooseVictim();
+    this.#take(victim, (victim.firstUnreliable ?? victim.first) as Entry);
+  }
+
+  clear(): void {
+    this.#hold(-this.#heldBytes);
+    this.#lanes.clear();
+    this.#resume = null;
+    this.#bytes = 0;
+    this.#length = 0;
   }
 
   /**
@@ -163,8 +200,14 @@ export class SubscriptionQueue {
     return (largestUnreliable ?? largest) as Lane;
   }
 
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#held.bytes += bytes;
+  }
+
   #take(lane: Lane, entry: Entry): void {
     unlink(lane, entry);
+    this.#hold(-entry.heldBytes);
     this.#bytes -= entry.chargeBytes;
     this.#length -= 1;
     if (lane.first !== null) return;

@@ -5,7 +5,7 @@ import type { Envelope } from './envelope.js';
 import { type ChainStep, orderChain } from './interceptor-chain.js';
 import { type Actor, type BusMessage, NIL_UUID } from './message.js';
 import { isPayload, normalisePayload, type Payload } from './payload.js';
-import { checkPayloadDepth, parsePayload } from './payload-json.js';
+import { checkPayloadDepth, parseWeighed, type Weighed, weighPayload } from './payload-json.js';
 import { Subscription } from './subscription.js';
 import { parsePattern, parseTopic } from './topic.js';
 import { TopicIndex } from './topic-index.js';
@@ -116,10 +116,12 @@ export class Router {
     const endpoint = from === null ? null : this.#endpointOf(from);
     const bytes = measurePayload(payload, payloadBytes);
     const segments = endpoint?.admitPublish(topic, bytes, actor.principal, nowMs) ?? parseTopic(topic, 'host');
+    const { value, heapBytes } = weigh(payload, bytes, endpoint !== null);
     const message: BusMessage = {
       topic,
-      payload: endpoint === null ? toKernelPayload(payload) : toGuestPayload(payload),
+      payload: endpoint === null ? toKernelPayload(value) : normalisePayload(value),
       payloadBytes: bytes,
+      heapBytes,
       sourceId: endpoint?.sourceId ?? options.sourceId ?? NIL_UUID,
       timestamp: this.#timestampOf(nowMs),
       seq: ++this.#seq,
@@ -138,7 +140,7 @@ export class Router {
   subscribe(endpointId: string, pattern: string, options: { checkAcl: boolean; session?: string | null }): number {
     const endpoint = this.#endpointOf(endpointId);
     const segments = options.checkAcl ? endpoint.admitSubscribe(pattern) : parsePattern(pattern, 'host');
-    const subscription = new Subscription(endpointId, segments, options.session ?? null);
+    const subscription = new Subscription(endpointId, segments, options.session ?? null, endpoint.held);
     const handle = endpoint.addSubscription(subscription);
     this.#subscriptions.add(segments, subscription);
     return handle;
@@ -212,9 +214,13 @@ export class Router {
   #deliver(segments: readonly string[], message: BusMessage, reliable: boolean): void {
     for (const subscription of this.#subscriptions.match(segments)) {
       if (!subscription.wants(message)) continue;
-      const evicted = subscription.push(message, reliable);
+      const evicted = subscription.push(message, reliable) + this.#evictExcess(subscription.endpoint);
       if (evicted > 0) this.#countLag(subscription.endpoint, evicted, message.topic);
     }
+  }
+
+  #evictExcess(endpointId: string): number {
+    return this.#endpoints.get(endpointId)?.evictExcess() ?? 0;
   }
 
   #matchInterceptors(segments: readonly string[]): Matched[] {
@@ -226,7 +232,7 @@ export class Router {
 
   #endSubscription(subscription: Subscription): void {
     this.#subscriptions.remove(subscription.pattern, subscription);
-    subscription.wakeAll();
+    subscription.end();
   }
 
   #countLag(endpointId: string, evicted: number, topic: string): void {
@@ -262,13 +268,12 @@ function measurePayload(payload: unknown, statedBytes: number): number {
   return Buffer.byteLength(JSON.stringify(payload) ?? '');
 }
 
-function toGuestPayload(payload: unknown): Payload {
-  if (payload instanceof Uint8Array) return normalisePayload(parsePayload(payload));
-  checkPayloadDepth(payload);
-  return normalisePayload(payload);
+function weigh(payload: unknown, bytes: number, isGuest: boolean): Weighed {
+  if (payload instanceof Uint8Array) return parseWeighed(payload);
+  if (isGuest) checkPayloadDepth(payload);
+  return { value: payload, heapBytes: weighPayload(payload, bytes) };
 }
 
-function toKernelPayload(payload: unknown): Payload {
-  const value = payload instanceof Uint8Array ? parsePayload(payload) : payload;
+function toKernelPayload(value: unknown): Payload {
   return isPayload(value) ? value : { type: 'custom', data: value };
 }

@@ -1,7 +1,7 @@
 import { LIMITS } from '../abi/limits.js';
 import { type Envelope, measureInEnvelope } from './envelope.js';
 import type { BusMessage } from './message.js';
-import { SubscriptionQueue } from './queue.js';
+import { type HeldMemory, SubscriptionQueue } from './queue.js';
 
 /** One handle of one endpoint: what it wants, what waits for it, and who waits for that. */
 export class Subscription {
@@ -9,14 +9,15 @@ export class Subscription {
   readonly pattern: readonly string[];
   /** Only messages of this session, or of any when null. */
   readonly session: string | null;
-  readonly #queue = new SubscriptionQueue();
+  readonly #queue: SubscriptionQueue;
   readonly #waiters = new Set<() => void>();
   #lagged = 0;
 
-  constructor(endpoint: string, pattern: readonly string[], session: string | null) {
+  constructor(endpoint: string, pattern: readonly string[], session: string | null, held: HeldMemory) {
     this.endpoint = endpoint;
     this.pattern = pattern;
     this.session = session;
+    this.#queue = new SubscriptionQueue({ held });
   }
 
   get queuedMessages(): number {
@@ -25,6 +26,25 @@ export class Subscription {
 
   get queuedBytes(): number {
     return this.#queue.bytes;
+  }
+
+  /** About what its queue holds of the kernel's memory. */
+  get heldBytes(): number {
+    return this.#queue.heldBytes;
+  }
+
+  /** Gives up one message for the good of the other handles. False when none is queued. */
+  evictOne(): boolean {
+    if (this.#queue.length === 0) return false;
+    this.#queue.evictOne();
+    this.#lagged += 1;
+    return true;
+  }
+
+  /** What is queued is gone, and who waits is woken. */
+  end(): void {
+    this.#queue.clear();
+    this.wakeAll();
   }
 
   wants(message: BusMessage): boolean {

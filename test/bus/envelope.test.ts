@@ -8,6 +8,7 @@ const MESSAGE: BusMessage = {
   topic: 'user.v1.prompt',
   payload: { type: 'user_input', text: 'hi "you"', session_id: 'default' },
   payloadBytes: 60,
+  heapBytes: 400,
   sourceId: '6f1c2f1e-9b1a-4b58-a1f3-0d2c7d3e4f50',
   timestamp: '2026-01-01T00:00:00.000Z',
   seq: 7,

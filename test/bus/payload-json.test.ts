@@ -1,6 +1,6 @@
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
-import { checkPayloadDepth, PAYLOAD_SHAPE, parsePayload } from '../../bus/payload-json.js';
+import { checkPayloadDepth, PAYLOAD_SHAPE, parsePayload, parseWeighed, weighPayload } from '../../bus/payload-json.js';
 import { fc } from '../kit/property.js';
 
 const parse = (text: string) => parsePayload(Buffer.from(text));
@@ -61,6 +61,8 @@ test('payload JSON, more values or members than allowed, is refused before it is
   const members = Array.from({ length: PAYLOAD_SHAPE.membersMax + 1 }, (_, i) => `"${i}":0`).join(',');
   t.throws(() => parse(`{${members}}`), { code: 'too_large', field: 'payload', message: /members/ });
   t.throws(() => parse(`[${'0,'.repeat(PAYLOAD_SHAPE.valuesMax)}0,0]`), { code: 'too_large', message: /values/ });
+  const empty = `[${'[[]],'.repeat(PAYLOAD_SHAPE.containersMax / 2)}0]`;
+  t.throws(() => parse(empty), { code: 'too_large', message: /lists and objects/ });
   t.ok(parse(JSON.stringify({ s: ',:'.repeat(PAYLOAD_SHAPE.valuesMax) })), 'those in a string do not count');
 });
 
@@ -76,4 +78,12 @@ test('payload value, nested deeper than the limit, is refused', async (t) => {
   for (let i = 0; i < PAYLOAD_SHAPE.depthMax; i++) value = [value];
   checkPayloadDepth(value);
   t.throws(() => checkPayloadDepth({ a: value }), invalid);
+});
+
+test('payload JSON, what it weighs, is what it holds when parsed, however it came', async (t) => {
+  const text = `[${'{},'.repeat(1000)}{"a":[1,"x"]}]`;
+  const { value, heapBytes } = parseWeighed(Buffer.from(text));
+  t.ok(heapBytes > 60_000, 'an empty object takes more than its two brackets');
+  const ratio = weighPayload(value, text.length) / heapBytes;
+  t.ok(ratio > 0.8 && ratio < 1.25, `${ratio}`);
 });

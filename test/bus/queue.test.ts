@@ -12,6 +12,7 @@ function messageOf(principal: string, payloadBytes = 100): BusMessage {
     topic: 't',
     payload: { type: 'custom', data: null },
     payloadBytes,
+    heapBytes: payloadBytes * 2,
     sourceId: 's',
     timestamp: '2026-01-01T00:00:00.000Z',
     seq,
@@ -38,7 +39,7 @@ test('queue, within its budget, gives messages back in the order of the bus', as
 });
 
 test('queue, over its budget, evicts the oldest and counts them', async (t) => {
-  const queue = new SubscriptionQueue(10 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 10 * KIB });
   const sent = Array.from({ length: 30 }, () => messageOf('a', 743));
   const evicted = sent.reduce((sum, message) => sum + queue.push(message, false), 0);
   const kept = drainAll(queue);
@@ -47,14 +48,14 @@ test('queue, over its budget, evicts the oldest and counts them', async (t) => {
 });
 
 test('queue, empty messages without end, stays bounded', async (t) => {
-  const queue = new SubscriptionQueue(64 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 64 * KIB });
   for (let i = 0; i < 20_000; i++) queue.push(messageOf('a', 0), false);
   t.ok(queue.length < 260, `${queue.length} messages are held`);
   t.ok(queue.bytes <= 64 * KIB);
 });
 
 test('queue, flooded by one principal, evicts nothing of another', async (t) => {
-  const queue = new SubscriptionQueue(100 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 100 * KIB });
   const victims = Array.from({ length: 20 }, () => messageOf('v', KIB));
   for (const message of victims) queue.push(message, false);
   for (let i = 0; i < 10_000; i++) queue.push(messageOf('f', KIB), false);
@@ -67,7 +68,7 @@ test('queue, flooded by one principal, evicts nothing of another', async (t) => 
 });
 
 test('queue, several principals over budget, evicts from the one that holds the most', async (t) => {
-  const queue = new SubscriptionQueue(30 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 30 * KIB });
   for (let i = 0; i < 6; i++) queue.push(messageOf('a', KIB), false);
   for (let i = 0; i < 14; i++) queue.push(messageOf('b', KIB), false);
   for (let i = 0; i < 6; i++) queue.push(messageOf('c', KIB), false);
@@ -75,7 +76,7 @@ test('queue, several principals over budget, evicts from the one that holds the 
 });
 
 test('queue, reliable messages under a flood of the same principal, are evicted last', async (t) => {
-  const queue = new SubscriptionQueue(50 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 50 * KIB });
   const last = messageOf('a', KIB);
   queue.push(last, true);
   for (let i = 0; i < 5_000; i++) queue.push(messageOf('a', KIB), false);
@@ -89,7 +90,7 @@ test('queue, reliable messages under a flood of the same principal, are evicted 
 });
 
 test('queue, nothing but reliable messages over budget, evicts the oldest of the largest holder', async (t) => {
-  const queue = new SubscriptionQueue(20 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 20 * KIB });
   const small = messageOf('v', 100);
   queue.push(small, true);
   const sent = Array.from({ length: 40 }, () => messageOf('a', KIB));
@@ -100,7 +101,7 @@ test('queue, nothing but reliable messages over budget, evicts the oldest of the
 });
 
 test('queue, unreliable messages of another principal above its share, go before reliable ones of the largest', async (t) => {
-  const queue = new SubscriptionQueue(30 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 30 * KIB });
   const reliable = Array.from({ length: 15 }, () => messageOf('r', KIB));
   for (const message of reliable) queue.push(message, true);
   queue.push(messageOf('x', 100), false);
@@ -113,7 +114,7 @@ test('queue, unreliable messages of another principal above its share, go before
 });
 
 test('queue, a message larger than the whole budget, is still delivered beside those of others', async (t) => {
-  const queue = new SubscriptionQueue(100 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 100 * KIB });
   const small = messageOf('v', 100);
   const huge = messageOf('a', 5 * KIB * KIB);
   queue.push(small, false);
@@ -122,7 +123,7 @@ test('queue, a message larger than the whole budget, is still delivered beside t
 });
 
 test('queue, drained in parts under a flood, serves each principal its share', async (t) => {
-  const queue = new SubscriptionQueue(1000 * KIB, 4 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 1000 * KIB, quantumBytes: 4 * KIB });
   for (let i = 0; i < 200; i++) queue.push(messageOf('f', KIB), false);
   for (let i = 0; i < 10; i++) queue.push(messageOf('v', KIB), false);
   const first = queue.drain(12, one).messages;
@@ -134,7 +135,7 @@ test('queue, drained in parts under a flood, serves each principal its share', a
 });
 
 test('queue, drained one by one, comes to everybody although the first never runs empty', async (t) => {
-  const queue = new SubscriptionQueue(1000 * KIB, 4 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 1000 * KIB, quantumBytes: 4 * KIB });
   for (const principal of ['f', 'v', 'w']) {
     for (let i = 0; i < 50; i++) queue.push(messageOf(principal, KIB), false);
   }
@@ -143,7 +144,7 @@ test('queue, drained one by one, comes to everybody although the first never run
 });
 
 test('queue, principals with large and small messages, get the same bytes and not the same count', async (t) => {
-  const queue = new SubscriptionQueue(10_000 * KIB, 4 * KIB);
+  const queue = new SubscriptionQueue({ bytesMax: 10_000 * KIB, quantumBytes: 4 * KIB });
   for (let i = 0; i < 100; i++) queue.push(messageOf('l', 8 * KIB), false);
   for (let i = 0; i < 1_000; i++) queue.push(messageOf('s', KIB), false);
   const taken = queue.drain(200 * KIB, (message) => message.payloadBytes).messages;
@@ -182,7 +183,8 @@ test('queue, any pushes and drains, loses only what it counts and never reorders
   const step = fc.oneof({ weight: 5, arbitrary: push }, { weight: 1, arbitrary: fc.integer({ min: 1, max: 20 }) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
-      const queue = new SubscriptionQueue(16 * KIB, KIB);
+      const held = { bytes: 5 };
+      const queue = new SubscriptionQueue({ bytesMax: 16 * KIB, quantumBytes: KIB, held });
       let pushed = 0;
       let evicted = 0;
       const out: BusMessage[] = [];
@@ -192,6 +194,7 @@ test('queue, any pushes and drains, loses only what it counts and never reorders
           pushed += 1;
           evicted += queue.push(messageOf(action.principal, action.bytes), action.reliable);
           if (queue.bytes > 16 * KIB) return false;
+          if (held.bytes !== queue.heldBytes + 5) return false;
         }
       }
       const waiting = queue.length;
@@ -200,7 +203,8 @@ test('queue, any pushes and drains, loses only what it counts and never reorders
         const numbers = out.filter((message) => message.actor.principal === principal).map((message) => message.seq);
         return numbers.every((number, i) => i === 0 || number > (numbers[i - 1] as number));
       });
-      return pushed === evicted + out.length && waiting >= 0 && queue.bytes === 0 && queue.length === 0 && isOrdered;
+      const isEmpty = queue.bytes === 0 && queue.length === 0 && queue.heldBytes === 0 && held.bytes === 5;
+      return pushed === evicted + out.length && waiting >= 0 && isEmpty && isOrdered;
     }),
     { numRuns: 300 },
   );

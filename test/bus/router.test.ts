@@ -37,6 +37,7 @@ test('router, a guest publishes, each subscriber gets the message with what the 
     topic: 'a.v1.b',
     payload: { type: 'custom', data: { n: 1 } },
     payloadBytes: 7,
+    heapBytes: 7 * 2 + 64 + 48 + 8,
     sourceId: 'uuid-of-pub',
     timestamp: '2026-01-01T00:00:00.000Z',
     seq: 1,
@@ -176,6 +177,25 @@ test('router, 128 subscriptions alive, refuses the next and takes one again afte
   t.throws(() => router.subscribe('sub', 'a', { checkAcl: true }), { code: 'quota_exceeded' });
   router.unsubscribe('sub', 64);
   t.equal(router.subscribe('sub', 'a', { checkAcl: true }), 129);
+});
+
+test('router, many handles full of short texts that are large values, hold no more than one endpoint may', async (t) => {
+  const { router, clock } = routerOf();
+  router.addEndpoint({ id: 'sub', sourceId: 'x', publish: [], subscribe: ['a.v1.*'] });
+  const handles = Array.from({ length: 16 }, (_, i) => router.subscribe('sub', `a.v1.t${i}`, { checkAcl: true }));
+  // Two messages of a megabyte each, in each queue: some 600 MiB once they are parsed.
+  const bomb = Buffer.from(`[${'{},'.repeat(350_000)}0]`);
+  for (const index of [...handles.keys(), ...handles.keys()]) {
+    clock.ms += 1000;
+    router.publish('pub', `a.v1.t${index}`, bomb, 0, ALICE);
+  }
+  const [counters] = router.snapshot().filter(({ id }) => id === 'sub');
+  t.equal(counters?.queuedMessages, 2, 'no more than fit');
+  t.equal(counters?.lagged, 30);
+  for (const handle of handles) router.unsubscribe('sub', handle);
+  const handle = router.subscribe('sub', 'a.v1.t0', { checkAcl: true });
+  for (let i = 0; i < 3; i++) router.publish('pub', 'a.v1.t0', json(i), 0, ALICE);
+  t.equal(router.poll('sub', handle).messages.length, 3, 'what was given up counts no more');
 });
 
 test('router, a subscription, hears what came after it, at every depth, and its own endpoint too', async (t) => {

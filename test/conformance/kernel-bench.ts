@@ -39,6 +39,7 @@ const HEARD = {
   topic: 'conform.v1.heard',
   payload: { type: 'custom', data: null },
   payloadBytes: 4,
+  heapBytes: 8,
   sourceId: '7f0c2a34-5b1e-4c38-9a1f-1d2e3f405162',
   timestamp: '2026-01-02T03:04:05.678Z',
   seq: 1,
