@@ -7,10 +7,16 @@ import { startSupervisor } from '../kit/real-supervisor.js';
 /** What a process holds open below the home, with the flags it was opened with. */
 function heldBelow(home: string, pid: number): string[] {
   return readdirSync(`/proc/${pid}/fd`)
-    .map((fd) => {
-      const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
-      const flags = /flags:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1];
-      return `${path} (flags ${flags})`;
+    .flatMap((fd) => {
+      try {
+        const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
+        const flags = /flags:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1];
+        return [`${path} (flags ${flags})`];
+      } catch (error) {
+        // It was closed since it was listed; what is inherited stays open.
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+        throw error;
+      }
     })
     .filter((text) => text.startsWith(home));
 }
