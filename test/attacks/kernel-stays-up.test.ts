@@ -4,6 +4,7 @@ import type { ProcessRow } from '../../abi/control.js';
 import { HEARS_PROMPTS, makeGuest, SAYS_HEARD } from '../kit/guests.js';
 import { openSession, waitForLog } from '../kit/log-watch.js';
 import { startSupervisor } from '../kit/real-supervisor.js';
+import { WAIT } from '../store/kit.js';
 
 const FATAL = /"uncaught"|"unhandled rejection"/;
 
@@ -169,7 +170,7 @@ test('an operator restarts a run loop several times in a row, each start succeed
   t.teardown(supervisor.end);
   const client = await supervisor.connect();
   t.teardown(() => client.close());
-  for (let round = 0; round < 6; round++) await t.resolves(client.request('restart', { target: 'waiter' }));
+  for (let round = 0; round < 6; round++) await t.resolves(client.request('restart', { target: 'waiter' }, WAIT));
   t.match((await client.request('ps', {})) as ProcessRow[], [
     { capsule: 'waiter', restarts: 0, state: /ready|running|waiting/ },
   ]);
@@ -181,7 +182,7 @@ test('an operator restarts a jailed run loop several times in a row, each start 
   t.teardown(supervisor.end);
   const client = await supervisor.connect();
   t.teardown(() => client.close());
-  for (let round = 0; round < 4; round++) await t.resolves(client.request('restart', { target: 'waiter' }));
+  for (let round = 0; round < 4; round++) await t.resolves(client.request('restart', { target: 'waiter' }, WAIT));
   t.match((await client.request('ps', {})) as ProcessRow[], [
     { capsule: 'waiter', restarts: 0, state: /ready|running|waiting/ },
   ]);

@@ -5,7 +5,7 @@ import { test } from 'tap';
 import { LIMITS } from '../../abi/limits.js';
 import { LogBook } from '../../supervisor/log-book.js';
 import { startSupervisor } from '../kit/real-supervisor.js';
-import { installOffer, makeOffer } from '../store/kit.js';
+import { installOffer, makeOffer, WAIT } from '../store/kit.js';
 
 test('a setting of a removed capsule, read by the next capsule of that name, is gone', async (t) => {
   const supervisor = await startSupervisor();
@@ -15,8 +15,8 @@ test('a setting of a removed capsule, read by the next capsule of that name, is 
   const offer = await makeOffer({ name: 'demo', manifest: '[env]\nendpoint = { type = "string" }' });
   await installOffer(client, offer);
   await client.request('capsule.config', { capsule: 'demo', set: { endpoint: 'https://key@host' } });
-  await client.request('restart', { target: 'demo' });
-  await client.request('capsule.remove', { name: 'demo' });
+  await client.request('restart', { target: 'demo' }, WAIT);
+  await client.request('capsule.remove', { name: 'demo' }, WAIT);
   await installOffer(client, { ...offer, source: 'dir:/elsewhere' });
   t.match(await client.request('capsule.config', { capsule: 'demo' }), [{ value: null, source: 'unset' }]);
 });

@@ -4,6 +4,9 @@ import type { ControlClient } from '../../cli/client.js';
 import { type GuestOptions, makeGuest } from '../kit/guests.js';
 import type { InstalledGuest } from '../kit/real-supervisor.js';
 
+/** For requests that start or end processes, or compile: longer than a person would wait, for a machine that is busy. */
+export const WAIT = { waitMs: 120_000 };
+
 export interface Offered {
   readonly manifest: string;
   readonly wasm: Uint8Array | null;
@@ -24,13 +27,13 @@ export function offerOf({ manifest, wasm }: InstalledGuest, version = '1.0.0', s
 }
 
 export async function planOf(client: ControlClient, offer: Offered): Promise<CapsulePlan> {
-  return (await client.request('capsule.plan', offer)) as CapsulePlan;
+  return (await client.request('capsule.plan', offer, WAIT)) as CapsulePlan;
 }
 
 /** Plans and installs what was planned. */
 export async function installOffer(client: ControlClient, offer: Offered): Promise<InstallResult> {
   const { planHash } = await planOf(client, offer);
-  return (await client.request('capsule.install', { ...offer, planHash }, { waitMs: 30_000 })) as InstallResult;
+  return (await client.request('capsule.install', { ...offer, planHash }, WAIT)) as InstallResult;
 }
 
 export async function faultOf(work: Promise<unknown>): Promise<Fault> {

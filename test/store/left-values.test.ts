@@ -4,7 +4,7 @@ import { printPlan } from '../../cli/capsule/plan-view.js';
 import { makeFakeIo } from '../kit/fake-io.js';
 import { startSupervisor } from '../kit/real-supervisor.js';
 import { runCli } from '../kit/run-cli.js';
-import { faultOf, installOffer, makeOffer, planOf } from './kit.js';
+import { faultOf, installOffer, makeOffer, planOf, WAIT } from './kit.js';
 
 const TWO = { params: 2, result: true } as const;
 const value = (length: number) => `(call $block (i32.const 32) (i32.const ${length}))`;
@@ -34,7 +34,7 @@ test('what a removed capsule stored: the plan of the next one of its name says s
   const first = await stores(2);
   t.same((await planOf(client, first)).consent, ['it is not installed yet'], 'nothing is there at first');
   await installOffer(client, first);
-  await client.request('capsule.remove', { name: 'demo' });
+  await client.request('capsule.remove', { name: 'demo' }, WAIT);
   const next = await makeOffer({ name: 'demo', source: 'https://elsewhere.example/x' });
   const plan = await planOf(client, next);
   t.same(plan.consent, [
@@ -47,11 +47,11 @@ test('what a removed capsule stored: the plan of the next one of its name says s
     exitCode: 0,
     out: /removed what demo had stored; it was not installed/,
   });
-  t.match(await faultOf(client.request('capsule.install', { ...next, planHash: plan.planHash })), {
+  t.match(await faultOf(client.request('capsule.install', { ...next, planHash: plan.planHash }, WAIT)), {
     code: 'plan_changed',
   });
   t.same((await planOf(client, next)).consent, ['it is not installed yet']);
-  t.match(await faultOf(client.request('capsule.remove', { name: 'demo', purge: true })), {
+  t.match(await faultOf(client.request('capsule.remove', { name: 'demo', purge: true }, WAIT)), {
     code: 'not_found',
     message: /no capsule demo is installed; see: astrid capsule list/,
   });
@@ -69,7 +69,7 @@ test('the plan of an install, printed, says what it takes over; an upgrade keeps
   const { client } = await start(t);
   await installOffer(client, await stores(1));
   t.same((await planOf(client, await stores(1, '1.1.0'))).consent, []);
-  await client.request('capsule.remove', { name: 'demo' });
+  await client.request('capsule.remove', { name: 'demo' }, WAIT);
   const io = makeFakeIo();
   printPlan(io.out, await planOf(client, await stores(1)));
   t.match(io.outText.text, /^ {2}it takes over 1 value that a removed capsule of this name stored$/m);
