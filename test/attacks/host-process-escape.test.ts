@@ -67,8 +67,10 @@ test('a command without the grant reaches no network, no abstract socket and no 
   skip,
 }, async (t) => {
   const bench = await makeBench(t);
+  // One name space for the whole machine.
+  const name = `astrid-attack-${process.pid}`;
   const tcp = createServer().listen(0, '127.0.0.1');
-  const abstract = createServer().listen('\0astrid-attack');
+  const abstract = createServer().listen(`\0${name}`);
   await Promise.all([once(tcp, 'listening'), once(abstract, 'listening')]);
   t.teardown(() => Promise.all([tcp, abstract].map((server) => new Promise((resolve) => server.close(resolve)))));
   const { port } = tcp.address() as { port: number };
@@ -81,7 +83,7 @@ def tries(family, address):
         s.connect(address); print("CONNECTED", address)
     except OSError as e: print("refused", e.errno)
 tries(socket.AF_INET, ("127.0.0.1", ${port}))
-tries(socket.AF_UNIX, "\\0astrid-attack")
+tries(socket.AF_UNIX, "\\0${name}")
 `;
   const python = (await bench.fate('python3', '--version')) === 0;
   if (!python) return t.pass('no python here to try with');

@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'tap';
+import { t as tap, test } from 'tap';
 import { startCli } from '../kit/run-cli.js';
 import { manifestOf, Workshop } from './author-kit.js';
 
@@ -77,6 +77,16 @@ test('two kernels share nothing', async () => {
   assert.equal(await two.kv.get('k'), undefined);
 });
 `;
+
+// What a run leaves behind would be left here; beside the runs of other processes it could not be told.
+const machineTmp = process.env['TMPDIR'];
+const ownTmp = mkdtempSync(join(tmpdir(), 'astrid-'));
+process.env['TMPDIR'] = ownTmp;
+tap.teardown(() => {
+  if (machineTmp === undefined) delete process.env['TMPDIR'];
+  else process.env['TMPDIR'] = machineTmp;
+  rmSync(ownTmp, { recursive: true });
+});
 
 const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith('astrid-ct-'));
 

@@ -1,16 +1,26 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Test, test } from 'tap';
+import { type Test, t as tap, test } from 'tap';
 import { asFault } from '../../abi/errno.js';
 import { packArchive } from '../../cli/capsule/archive-writer.js';
 import { fetchCapsule } from '../../cli/capsule/fetch.js';
 
 const MANIFEST = '[package]\nname = "demo"\nversion = "1.0.0"\n[[component]]\nfile = "out/demo.wasm"\n';
+
+// What fetching leaves behind would be left here; beside what other processes fetch it could not be told.
+const machineTmp = process.env['TMPDIR'];
+const ownTmp = mkdtempSync(join(tmpdir(), 'astrid-'));
+process.env['TMPDIR'] = ownTmp;
+tap.teardown(() => {
+  if (machineTmp === undefined) delete process.env['TMPDIR'];
+  else process.env['TMPDIR'] = machineTmp;
+  rmSync(ownTmp, { recursive: true });
+});
 
 function leftovers(): string[] {
   return readdirSync(tmpdir()).filter((name) => name.startsWith('astrid-fetch-'));
