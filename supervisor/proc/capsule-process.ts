@@ -7,7 +7,7 @@ import type { CapsuleSpec, ProcessHooks, RunningInvocation } from './capsule-spe
 import { encodeCaller, encodeRequest } from './guest-request.js';
 import { collectLines, describeExit, endInstance, endWait, type Instance, makeInstance, stopping } from './instance.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
-import { InvocationQueue, type QueuedInvocation } from './invocation-queue.js';
+import { InvocationQueue, type QueuedInvocation, refusalOf } from './invocation-queue.js';
 import { type EndKind, RestartPlan } from './restart.js';
 import type { ExitStatus, WorkerProcess } from './spawn.js';
 import { nextState, type ProcessEvent } from './transitions.js';
@@ -85,15 +85,15 @@ export class CapsuleProcess {
     await this.#startOnce(false);
   }
 
+  /** Why no invocation would be taken now, or null. Asked before a large one is made. */
+  get refusal(): Fault | null {
+    return refusalOf(this.#state, this.queue);
+  }
+
   /** Runs an export when the capsule is free. Never rejects. */
   submit(invocation: Invocation): Promise<InvocationOutcome> {
-    if (this.#state === 'failed' || this.#state === 'stopped' || this.#state === 'stopping') {
-      return Promise.resolve({ kind: 'failed', fault: new Fault('not_ready', `the capsule is ${this.#state}`) });
-    }
-    if (this.queue.isFull) {
-      const full = `${this.queue.size} invocations are waiting already`;
-      return Promise.resolve({ kind: 'failed', fault: new Fault('rate_limited', full) });
-    }
+    const fault = this.refusal;
+    if (fault !== null) return Promise.resolve({ kind: 'failed', fault });
     return new Promise((settle) => {
       this.queue.push({ invocation, settle });
       this.#pump();

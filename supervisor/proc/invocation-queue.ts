@@ -1,3 +1,5 @@
+import type { ProcessState } from '../../abi/control.js';
+import { Fault } from '../../abi/errno.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 
 export interface QueuedInvocation {
@@ -73,4 +75,12 @@ export class InvocationQueue {
     for (let entry = this.shift(); entry !== undefined; entry = this.shift()) all.push(entry);
     return all;
   }
+}
+
+/** Why a capsule in this state, with this queue, takes no invocation; null when it does. */
+export function refusalOf(state: ProcessState, queue: InvocationQueue): Fault | null {
+  if (state === 'failed' || state === 'stopped' || state === 'stopping') {
+    return new Fault('not_ready', `the capsule is ${state}`);
+  }
+  return queue.isFull ? new Fault('rate_limited', `${queue.size} invocations are waiting already`) : null;
 }
