@@ -37,6 +37,9 @@ export const LIMITS = {
   uplinkFieldBytesMax: 512,
   uplinkContentBytesMax: 1 * MIB,
   triggerBytesMax: 1 * MIB,
+  /** One answer to a hook, and all answers to it together: the caller gets them in one piece. */
+  hookAnswerBytesMax: 1 * MIB,
+  hookAnswersBytesMax: 8 * MIB,
   capabilityCheckBytesMax: 1024,
   processRequestBytesMax: 256,
   // approval text (ABI reference 2.10)
@@ -265,6 +268,8 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
     limits.moduleBytesMax + limits.manifestBytesMax < limits.archiveUnpackedBytesMax,
     'the largest capsule must fit an archive',
   );
+  need(limits.hookAnswerBytesMax <= limits.hookAnswersBytesMax, 'one answer must fit what all may take');
+  need(2 * limits.hookAnswersBytesMax < limits.controlFrameBytesMax, 'all answers must fit a frame to a worker');
   need(limits.autoSubscriptionsMax < limits.subscriptionsPerCapsuleMax, 'automatic handles must leave room');
   need(limits.httpReplyBytesMax < limits.controlFrameBytesMax, 'a response must fit a frame to a worker');
   need(limits.httpReplyBytesMax < limits.hostBlockBytesMax, 'a response must fit the memory of a guest');

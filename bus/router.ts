@@ -1,5 +1,6 @@
 import { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
+import { AutomaticHandles } from './automatic-handles.js';
 import { Endpoint, type EndpointCounters, type EndpointSpec } from './endpoint.js';
 import type { Envelope } from './envelope.js';
 import { type ChainStep, orderChain } from './interceptor-chain.js';
@@ -16,6 +17,11 @@ export const LAG_TOPIC = 'astrid.v1.event_bus.lagged';
 /** An interceptor whose event matched, and where its manifest was registered. */
 export interface Matched extends ChainStep {
   readonly event: string;
+  /**
+   * An automatic handle of a run loop, which nobody calls: hands it the message, with the payload that the steps before made of it
+   * (null: they left it). Throws Fault when that is no payload.
+   */
+  readonly hand?: (replaced: Buffer | null) => void;
 }
 
 export interface InterceptorSpec {
@@ -57,6 +63,7 @@ export class Router {
   readonly #endpoints = new Map<string, Endpoint>();
   readonly #subscriptions = new TopicIndex<Subscription>('subscription');
   readonly #interceptors = new TopicIndex<Matched>('acl');
+  readonly #automatic = new AutomaticHandles();
   readonly #interceptorsOf = new Map<string, Matched[]>();
   /** Ranks interceptors of equal priority by registration, which the index does not keep. */
   readonly #registration = new Map<Matched, number>();
@@ -128,8 +135,11 @@ export class Router {
       actor,
     };
     if (endpoint !== null) endpoint.counts.published += 1;
-    if (options.interceptorsOnly !== true) this.#deliver(segments, message, options.reliable === true);
-    return { message, interceptors: this.#matchInterceptors(segments) };
+    const interceptors = this.#matchInterceptors(segments);
+    if (options.interceptorsOnly === true) return { message, interceptors };
+    const push = (to: Subscription, sent: BusMessage) => this.#push(to, sent, options.reliable === true);
+    for (const subscription of this.#subscriptions.match(segments)) push(subscription, message);
+    return { message, interceptors: this.#automatic.join(interceptors, segments, message, push) };
   }
 
   /**
@@ -190,6 +200,19 @@ export class Router {
     else own.push(interceptor);
   }
 
+  /**
+   * An interceptor of a run loop: a handle (rule A, ABI reference 3.6) that gets a message at its place in the chain, and not at once
+   * like a subscription. Throws Fault `invalid_argument`, `quota_exceeded` or `cancelled`.
+   */
+  addAutomaticHandle(endpointId: string, spec: InterceptorSpec): number {
+    const endpoint = this.#endpointOf(endpointId);
+    const segments = parsePattern(spec.event, 'host', 'event');
+    const subscription = new Subscription(endpointId, segments, null, endpoint.held);
+    const handle = endpoint.addSubscription(subscription);
+    this.#automatic.add(subscription, spec);
+    return handle;
+  }
+
   /** The interceptors that match a topic, in chain order, without publishing: the targets of a hook. */
   matchInterceptors(topic: string): Matched[] {
     return this.#matchInterceptors(parseTopic(topic, 'host'));
@@ -211,12 +234,10 @@ export class Router {
     return endpoint;
   }
 
-  #deliver(segments: readonly string[], message: BusMessage, reliable: boolean): void {
-    for (const subscription of this.#subscriptions.match(segments)) {
-      if (!subscription.wants(message)) continue;
-      const evicted = subscription.push(message, reliable) + this.#evictExcess(subscription.endpoint);
-      if (evicted > 0) this.#countLag(subscription.endpoint, evicted, message.topic);
-    }
+  #push(subscription: Subscription, message: BusMessage, reliable: boolean): void {
+    if (!subscription.wants(message)) return;
+    const evicted = subscription.push(message, reliable) + this.#evictExcess(subscription.endpoint);
+    if (evicted > 0) this.#countLag(subscription.endpoint, evicted, message.topic);
   }
 
   #evictExcess(endpointId: string): number {
@@ -232,6 +253,7 @@ export class Router {
 
   #endSubscription(subscription: Subscription): void {
     this.#subscriptions.remove(subscription.pattern, subscription);
+    this.#automatic.remove(subscription);
     subscription.end();
   }
 

@@ -202,7 +202,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   const processOf = (endpoint: string) => table.get(endpoint) ?? lifecycle.processAt(endpoint);
   const delivery = new Delivery({
     processOf,
-    publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
+    publishKernel: (topic, data, actor, bytes) => bus.publishKernel(topic, data, actor, bytes),
     publishFor: (endpoint, topic, payload, actor) => bus.publishFor(endpoint, topic, payload, actor),
     log: (capsule, message) => logs.write(capsule, 'warn', message),
   });

@@ -6,11 +6,11 @@ import type { Actor } from '../bus/message.js';
 import type { Router } from '../bus/router.js';
 import { matchAcl, matchSubscription } from '../bus/topic-match.js';
 import type { Delivery } from './delivery.js';
+import { HookCalls } from './hook-calls.js';
 import { findInbox, type InboxRow } from './kernel-inbox.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { CallContext } from './syscalls/handler.js';
 import type { BusService, HookService } from './syscalls/ipc.js';
-import { WaitGraph } from './wait-graph.js';
 
 /** Topics of which a full queue loses messages first: parts of a stream, after which the whole comes anyway. */
 const LOSSY_TOPICS = ['agent.v1.stream.*', 'llm.v1.stream.*', 'astrid.v1.watchdog.*'];
@@ -29,20 +29,24 @@ const isReliable = (topic: string) => !LOSSY_TOPICS.some((pattern) => matchSubsc
 /** The bus calls of capsules, and the kernel's own messages, over the router and the delivery to interceptors. */
 export class BusPort implements BusService, HookService {
   readonly #parts: BusParts;
-  readonly #waits = new WaitGraph();
+  readonly #hooks: HookCalls;
 
   constructor(parts: BusParts) {
     this.#parts = parts;
+    this.#hooks = new HookCalls(parts);
   }
 
   publish(capsule: string, topic: string, payload: Buffer, { actor }: CallContext): undefined | Promise<void> {
     return this.#publish(capsule, topic, payload, payload.length, actor);
   }
 
-  /** A message of the kernel (source nil): no access list, no rate. */
-  publishKernel(topic: string, payload: unknown, actor: Actor): void {
+  /**
+   * A message of the kernel (source nil): no access list, no rate. With the bytes of its payload, this is neither measured nor refused
+   * for its depth: a guest's payload that was accepted, and that the kernel wraps once more, must get through.
+   */
+  publishKernel(topic: string, payload: unknown, actor: Actor, payloadBytes = 0): void {
     try {
-      void this.#publish(null, topic, payload, 0, actor);
+      void this.#publish(null, topic, payload, payloadBytes, actor);
     } catch (error) {
       // The kernel's own message could not be sent (a guest's payload inside it may be the reason): it must not end the kernel.
       this.#parts.onFault(asFault(error));
@@ -123,29 +127,8 @@ export class BusPort implements BusService, HookService {
     return topic.endsWith('.describe') ? isOpenTopic(topic, false) : this.mayPublish(capsule, topic);
   }
 
-  /** Every ready capsule but the caller whose interceptor matches; two matches in one are two calls. */
-  async trigger(topic: string, payload: unknown, context: CallContext): Promise<unknown[]> {
-    const bytes = Buffer.from(JSON.stringify(payload) ?? 'null');
-    const mayAct = this.mayPublish(context.endpoint, topic);
-    const matches = this.#parts.router.matchInterceptors(topic);
-    const calls = matches.map(async (match) => {
-      if (!mayAct && !match.event.endsWith('.describe')) return undefined;
-      const process = this.#parts.processOf(match.endpoint);
-      if (process === undefined || !process.isReady || process.name === context.capsule) return undefined;
-      const release = this.#waits.add(context.capsule, process.name);
-      if (release === null) {
-        throw new Fault('conflict', `a cycle: ${topic} would wait for a capsule that waits for this one`, {
-          field: 'hook',
-        });
-      }
-      try {
-        return await this.#parts.delivery.callHook(process, match, bytes, context.actor);
-      } finally {
-        release();
-      }
-    });
-    const outputs = await Promise.all(calls);
-    return outputs.filter((output) => output !== undefined && output !== null);
+  trigger(topic: string, payload: unknown, context: CallContext): Promise<Buffer> {
+    return this.#hooks.trigger(topic, payload, context, this.mayPublish(context.endpoint, topic));
   }
 
   #publish(

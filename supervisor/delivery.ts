@@ -1,11 +1,14 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import { decodeInterceptResult, runChain } from '../bus/interceptor-chain.js';
 import type { Actor, BusMessage } from '../bus/message.js';
 import { interceptorView } from '../bus/payload.js';
 import type { Matched } from '../bus/router.js';
+import { Errand } from './errand.js';
+import { type AnswerRoom, type HookAnswer, readAnswer, takeAnswer } from './hook-answer.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
-import { encodeRequest } from './proc/guest-request.js';
+import { RequestPayload } from './proc/guest-request.js';
 import type { Invocation, InvocationOutcome } from './proc/invocation.js';
 
 /** How long a publisher waits for room in a full queue before the message is dropped and counted. */
@@ -14,9 +17,11 @@ const SPACE_WAIT_MS = 2000;
 /** Topics whose failed delivery is not announced: the announcement could fail alike, and nobody waits for a tick. */
 const UNANNOUNCED = new Set(['astrid.v1.delivery.failed', 'astrid.v1.watchdog.tick', 'astrid.v1.event_bus.lagged']);
 
+const NOTHING = new RequestPayload(Buffer.alloc(0));
+
 export interface DeliveryParts {
   readonly processOf: (endpoint: string) => CapsuleProcess | undefined;
-  readonly publishKernel: (topic: string, data: unknown, actor: Actor) => void;
+  readonly publishKernel: (topic: string, data: unknown, actor: Actor, bytes: number) => void;
   /** Publishes under a capsule's name what the kernel made of its export's answer. */
   readonly publishFor: (endpoint: string, topic: string, payload: unknown, actor: Actor) => undefined | Promise<void>;
   readonly log: (capsule: string, message: string) => void;
@@ -32,89 +37,137 @@ export class Delivery {
 
   /**
    * One match goes to that capsule's queue; several are called in order as a chain. The promise is there when a full
-   * queue makes the publisher wait: that is the backpressure.
+   * queue makes the publisher wait, or a chain on its way past full queues: that is the backpressure.
    */
   deliver(message: BusMessage, matches: readonly Matched[]): undefined | Promise<void> {
     const [first] = matches;
     if (first === undefined) return undefined;
-    const payload = Buffer.from(JSON.stringify(interceptorView(message.payload)) ?? 'null');
-    if (matches.length > 1) {
-      void this.#deliverChain(message, matches, payload);
-      return undefined;
+    const payload = new RequestPayload(Buffer.from(JSON.stringify(interceptorView(message.payload)) ?? 'null'));
+    const errand = new Errand(message);
+    if (matches.length > 1 || first.hand !== undefined) {
+      void this.#deliverChain(errand, matches, payload);
+      return errand.whenParked();
     }
     const process = this.#parts.processOf(first.endpoint);
     if (process === undefined) return undefined;
     if (process.spec.adaptor?.owns(first.action) === true) {
-      void this.#submitAdapted(process, first.action, payload, message);
+      void this.#submitAdapted(process, first.action, payload, errand);
       return undefined;
     }
-    const send = () => this.#send(process, this.#invocation(process, first.action, payload, message));
-    return process.queue.isFull ? this.#sendWhenRoom(process, send, message) : send();
-  }
-
-  /** A hook's call of one capsule: its output as JSON, or undefined for whatever does not count (ABI reference 2.11). */
-  async callHook(process: CapsuleProcess, match: Matched, payload: Buffer, actor: Actor): Promise<unknown> {
-    if (process.spec.adaptor?.owns(match.action) === true) return process.spec.adaptor.describe(match.action);
-    const invocation: Invocation = {
-      ...this.#invocation(process, match.action, payload, null),
-      actor,
-      label: `hook ${match.event}`,
+    const send = () => {
+      void this.#submit(process, errand, () => this.#invocation(process, first.action, payload, message));
+      return undefined;
     };
-    const outcome = await process.submit(invocation);
-    this.#report(process, invocation, outcome);
-    if (failureOf(outcome) !== null || outcome.kind === 'failed') return undefined;
-    const result = decodeInterceptResult(outcome.output);
-    return result.kind === 'deny' || result.payload === undefined ? undefined : parseOrNothing(result.payload);
+    return process.queue.isFull ? this.#sendWhenRoom(process, send, errand) : send();
   }
 
-  #send(process: CapsuleProcess, invocation: Invocation): undefined {
-    void process.submit(invocation).then((outcome) => this.#report(process, invocation, outcome));
-    return undefined;
+  /** A hook's call of one capsule: its output, within the room that is left (ABI reference 2.11). Never rejects. */
+  async callHook(
+    process: CapsuleProcess,
+    match: Matched,
+    payload: RequestPayload,
+    actor: Actor,
+    room: AnswerRoom,
+  ): Promise<HookAnswer> {
+    const label = `hook ${match.event}`;
+    const { adaptor } = process.spec;
+    try {
+      if (adaptor?.owns(match.action) === true) return takeAnswer(adaptor.describe(match.action), room);
+      const { refusal } = process;
+      const invoke = () => ({ ...this.#invocation(process, match.action, payload, null), actor, label });
+      const outcome = refusal === null ? await process.submit(invoke()) : failedWith(refusal);
+      const result = decodeInterceptResult(outputOf(outcome));
+      if (result.kind === 'deny') {
+        this.#parts.log(process.name, `denied ${label}: ${result.reason}`);
+        return { kind: 'denied' };
+      }
+      return result.payload === undefined ? { kind: 'none' } : readAnswer(result.payload, room);
+    } catch (error) {
+      const { code, message } = asFault(error);
+      this.#parts.log(process.name, `handling ${label} failed: ${code}: ${message}`);
+      return { kind: match.fail === 'closed' ? 'denied' : 'none' };
+    }
   }
 
-  async #sendWhenRoom(process: CapsuleProcess, send: () => void, message: BusMessage): Promise<void> {
+  /** Asks for room first: a capsule that takes nothing is not worth a request of five times the payload. */
+  async #submit(process: CapsuleProcess, errand: Errand, make: () => Invocation): Promise<InvocationOutcome> {
+    const { refusal } = process;
+    const taken = refusal === null ? process.submit(make()) : failedWith(refusal);
+    if (refusal === null) errand.park();
+    const outcome = await taken;
+    this.#report(process, errand, outcome);
+    return outcome;
+  }
+
+  async #sendWhenRoom(process: CapsuleProcess, send: () => void, errand: Errand): Promise<void> {
     const deadline = performance.now() + SPACE_WAIT_MS;
     while (process.queue.isFull) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0 || !(await process.queue.waitForSpace(leftMs))) {
         const full = `${LIMITS.invocationQueueMax} are waiting already`;
-        const outcome: InvocationOutcome = { kind: 'failed', fault: new Fault('rate_limited', full) };
-        this.#report(process, this.#invocation(process, '', Buffer.alloc(0), message), outcome);
+        this.#report(process, errand, failedWith(new Fault('rate_limited', full)));
         return;
       }
     }
     send();
   }
 
-  async #deliverChain(message: BusMessage, matches: readonly Matched[], payload: Buffer): Promise<void> {
-    const outcome = await runChain(matches, payload, async (step, current) => {
+  /** Each step has a turn of the loop: a chain has hundreds of them, and some end at once. */
+  async #deliverChain(errand: Errand, matches: readonly Matched[], payload: RequestPayload): Promise<void> {
+    const { message } = errand;
+    let current = payload;
+    let steps = 0;
+    const outcome = await runChain(matches, payload.bytes, async (step, bytes) => {
+      if (steps++ > 0) await nextTurn();
+      // What a step replaced is encoded anew, once for all that get it.
+      if (bytes !== current.bytes) current = new RequestPayload(bytes);
+      if (step.hand !== undefined) {
+        this.#hand(step, errand, current === payload ? null : bytes);
+        return { kind: 'continue' };
+      }
       const process = this.#parts.processOf(step.endpoint);
       if (process === undefined) throw new Fault('not_ready', 'the capsule is not there');
       if (process.spec.adaptor?.owns(step.action) === true) {
-        await this.#submitAdapted(process, step.action, current, message);
+        await this.#submitAdapted(process, step.action, current, errand);
         return { kind: 'continue' };
       }
-      const invocation = this.#invocation(process, step.action, current, message);
-      const result = await process.submit(invocation);
-      this.#report(process, invocation, result);
-      const fault = failureOf(result);
-      if (fault !== null || result.kind === 'failed') throw fault ?? new Fault('crashed', 'the handler failed');
-      return decodeInterceptResult(result.output);
+      const request = current;
+      const invoke = () => this.#invocation(process, step.action, request, message);
+      return decodeInterceptResult(outputOf(await this.#submit(process, errand, invoke)));
     });
+    errand.park();
     if (outcome.verdict === 'deny') {
       const by = outcome.endedBy?.endpoint ?? 'a closed interceptor';
       this.#parts.log(by, `denied ${message.topic}: ${outcome.reason ?? 'no reason given'}`);
     }
   }
 
+  /** A run loop's place in the chain. What an earlier step made of the payload may be no payload: then there is nothing to hand over. */
+  #hand({ endpoint, hand }: Matched, { message }: Errand, replaced: Buffer | null): void {
+    try {
+      hand?.(replaced);
+    } catch (error) {
+      const { code, message: reason } = asFault(error);
+      this.#parts.log(endpoint, `did not get ${message.topic}, whose payload was replaced: ${code}: ${reason}`);
+    }
+  }
+
   /** A tool or command of an export of its own: called like an interceptor, and its answer published for it. */
-  async #submitAdapted(process: CapsuleProcess, action: string, payload: Buffer, message: BusMessage): Promise<void> {
-    const call = process.spec.adaptor?.call(action, payload) ?? null;
+  async #submitAdapted(
+    process: CapsuleProcess,
+    action: string,
+    payload: RequestPayload,
+    errand: Errand,
+  ): Promise<void> {
+    const { message } = errand;
+    const call = process.spec.adaptor?.call(action, payload.bytes) ?? null;
     if (call === null) return;
     const { exportName, input } = call;
-    const invocation = { ...this.#invocation(process, action, payload, message), exportName, input };
-    const outcome = await process.submit(invocation);
-    this.#report(process, invocation, outcome);
+    const outcome = await this.#submit(process, errand, () => ({
+      ...this.#invocation(process, action, NOTHING, message),
+      exportName,
+      input,
+    }));
     try {
       const answer = call.answer(outcome);
       await this.#parts.publishFor(process.name, answer.topic, answer.payload, message.actor);
@@ -124,10 +177,15 @@ export class Delivery {
     }
   }
 
-  #invocation(process: CapsuleProcess, action: string, payload: Buffer, message: BusMessage | null): Invocation {
+  #invocation(
+    process: CapsuleProcess,
+    action: string,
+    payload: RequestPayload,
+    message: BusMessage | null,
+  ): Invocation {
     return {
       exportName: 'astrid_hook_trigger',
-      input: encodeRequest(action, payload),
+      input: payload.request(action),
       actor: message?.actor ?? { principal: process.spec.principal, attribution: 'system', session: null },
       message,
       label: message?.topic ?? action,
@@ -136,11 +194,12 @@ export class Delivery {
   }
 
   /** A failed handler is said on the bus, in the same session: whoever waits for its answer can stop waiting. */
-  #report(process: CapsuleProcess, { message, label }: Invocation, outcome: InvocationOutcome): void {
+  #report(process: CapsuleProcess, errand: Errand, outcome: InvocationOutcome): void {
     const fault = failureOf(outcome);
     if (fault === null) return;
-    this.#parts.log(process.name, `handling ${label} failed: ${fault.code}: ${fault.message}`);
-    if (message === null || UNANNOUNCED.has(message.topic)) return;
+    const { message } = errand;
+    this.#parts.log(process.name, `handling ${message.topic} failed: ${fault.code}: ${fault.message}`);
+    if (UNANNOUNCED.has(message.topic) || !errand.takeAnnouncement(process.name)) return;
     const failure = {
       topic: message.topic,
       capsule_id: process.name,
@@ -148,9 +207,12 @@ export class Delivery {
       reason: fault.message,
       payload: interceptorView(message.payload),
     };
-    this.#parts.publishKernel('astrid.v1.delivery.failed', failure, message.actor);
+    const bytes = message.payloadBytes + Buffer.byteLength(JSON.stringify({ ...failure, payload: null }));
+    this.#parts.publishKernel('astrid.v1.delivery.failed', failure, message.actor, bytes);
   }
 }
+
+const failedWith = (fault: Fault): InvocationOutcome => ({ kind: 'failed', fault });
 
 /** A handler fails by a trap, by its process's end, or by a return code other than zero with a text. */
 function failureOf(outcome: InvocationOutcome): Fault | null {
@@ -159,11 +221,9 @@ function failureOf(outcome: InvocationOutcome): Fault | null {
   return new Fault('crashed', outcome.error === '' ? `the handler returned ${outcome.returnCode}` : outcome.error);
 }
 
-function parseOrNothing(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+/** What a handler wrote; throws how it failed. */
+function outputOf(outcome: InvocationOutcome): Buffer {
+  const fault = failureOf(outcome);
+  if (fault !== null || outcome.kind === 'failed') throw fault ?? new Fault('crashed', 'the handler failed');
+  return outcome.output;
 }

@@ -100,8 +100,9 @@ function register(router: Router, process: CapsuleProcess) {
     const message = `interceptor: a run loop has at most ${LIMITS.autoSubscriptionsMax}, this one ${manifest.interceptors.length}`;
     throw new Fault('bad_manifest', message, { field: 'interceptor' });
   }
-  return manifest.interceptors.map(({ event, action }) => {
-    const handle = router.subscribe(process.name, event, { checkAcl: false });
+  return manifest.interceptors.map((interceptor) => {
+    const { event, action } = interceptor;
+    const handle = router.addAutomaticHandle(process.name, interceptor);
     process.patterns.set(handle, event);
     return { handle_id: handle, action, topic: event };
   });

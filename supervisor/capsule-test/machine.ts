@@ -94,7 +94,7 @@ export async function openMachine(subject: Subject, options: MachineOptions) {
     name === manifest.name ? tested : name === PEER ? peer : undefined;
   const delivery = new Delivery({
     processOf,
-    publishKernel: (topic, data, actor) => bus.publishKernel(topic, data, actor),
+    publishKernel: (topic, data, actor, bytes) => bus.publishKernel(topic, data, actor, bytes),
     publishFor: (endpoint, topic, payload, actor) => bus.publishFor(endpoint, topic, payload, actor),
     log: (_capsule, message) => void failures.push(message),
   });

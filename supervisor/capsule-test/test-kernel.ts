@@ -16,7 +16,7 @@ import type { Actor } from '../../bus/message.js';
 import { normalisePayload } from '../../bus/payload.js';
 import { matchSubscription } from '../../bus/topic-match.js';
 import { KERNEL_ACTOR } from '../kernel-hooks.js';
-import { encodeRequest, encodeUpgrade } from '../proc/guest-request.js';
+import { encodeRequest, encodeUpgrade, RequestPayload } from '../proc/guest-request.js';
 import { parseGuestPath } from '../vfs/path.js';
 import { type Machine, openMachine, PEER, PRINCIPAL, SESSION, SESSION_ACTOR, type Subject } from './machine.js';
 
@@ -152,16 +152,17 @@ class TestBus {
 
   async triggerHook(topic: string, payload: unknown): Promise<unknown[]> {
     const { router, delivery, tested, failures, pending } = this.#machine;
-    const bytes = Buffer.from(JSON.stringify(payload) ?? 'null');
+    const request = new RequestPayload(Buffer.from(JSON.stringify(payload) ?? 'null'));
+    const room = { leftBytes: LIMITS.hookAnswersBytesMax };
     const known = failures.length;
     const calls = router
       .matchInterceptors(topic)
       .filter(({ endpoint }) => endpoint === tested.name)
-      .map((match) => pending.track(delivery.callHook(tested, match, bytes, SESSION_ACTOR)));
+      .map((match) => pending.track(delivery.callHook(tested, match, request, SESSION_ACTOR, room)));
     if (calls.length === 0) throw new Error(`Capsule.toml has no interceptor for ${topic}`);
     const answers = await Promise.all(calls);
     if (failures.length > known) throw new Error(failures.slice(known).join('\n'));
-    return answers.filter((answer) => answer !== undefined && answer !== null);
+    return answers.flatMap((answer) => (answer.kind === 'answer' ? [JSON.parse(answer.text) as unknown] : []));
   }
 
   async callTool(name: string, args: unknown, timeoutMs: number): Promise<ToolOutcome> {

@@ -56,6 +56,10 @@ export class ScriptedPeer extends CapsuleProcess {
     return true;
   }
 
+  override get refusal(): null {
+    return null;
+  }
+
   override async submit({ input }: Invocation): Promise<InvocationOutcome> {
     try {
       const { name, arguments: bytes } = JSON.parse(input.toString('utf8')) as { name: string; arguments: number[] };

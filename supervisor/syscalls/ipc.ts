@@ -1,15 +1,7 @@
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { parsePattern, parseTopic } from '../../bus/topic.js';
-import {
-  type CallContext,
-  decodeDecimal,
-  decodeJson,
-  decodeText,
-  EMPTY,
-  encodeJson,
-  type SyscallHandler,
-} from './handler.js';
+import { type CallContext, decodeDecimal, decodeJson, decodeText, EMPTY, type SyscallHandler } from './handler.js';
 
 /** The bus as one capsule sees it. Access lists, limits and rates are the router's. */
 export interface BusService {
@@ -27,8 +19,8 @@ export interface BusService {
 }
 
 export interface HookService {
-  /** Calls every capsule that intercepts the topic and gathers what they answered (ABI reference 2.11). */
-  trigger(topic: string, payload: unknown, context: CallContext): Promise<unknown[]>;
+  /** Calls the capsules that intercept the topic and gathers what they answered, as a JSON list (ABI reference 2.11). */
+  trigger(topic: string, payload: unknown, context: CallContext): Promise<Buffer>;
   mayTrigger(capsule: string, topic: string): boolean;
 }
 
@@ -145,7 +137,7 @@ function makeTrigger(hooks: HookService): SyscallHandler<{ hook: string; payload
     run: async ({ hook, payload }, context) => {
       context.setWaiting(`hook ${hook}`);
       try {
-        return encodeJson(await hooks.trigger(hook, payload, context));
+        return await hooks.trigger(hook, payload, context);
       } finally {
         context.setWaiting('');
       }
