@@ -27,8 +27,12 @@ export const KV_LIMITS: KvLimits = {
   listBytesMax: LIMITS.payloadBytesMax,
 };
 
-/** Keys read or removed before the event loop gets a turn: a namespace may hold millions. */
+/** Keys seen, matched or not, before the event loop gets a turn: a namespace may hold millions. */
 const KEYS_PER_TURN = 2048;
+/** To see a long key its whole value is read, up to 1 MiB: it counts as so many. */
+const LONG_KEY_WEIGHT = 64;
+/** What one transaction of a clear removes at most, and one value more: lmdb reads what it removes. */
+const REMOVE_BYTES_MAX = 32 * 1024 * 1024;
 const JSON_BYTES_PER_KEY = 3;
 
 /**
@@ -68,7 +72,8 @@ export class KvStore {
   /** True when there was a value. Deleting what is not there is no error. */
   async delete(principal: string, capsule: string, key: string): Promise<boolean> {
     const { physical } = encodeKey(this.#namespaceOf(principal, capsule), key);
-    return this.#store.write(() => this.#remove(principal, [physical]) === 1);
+    const { removed } = await this.#store.write(() => this.#remove(principal, [physical]));
+    return removed === 1;
   }
 
   /**
@@ -94,24 +99,29 @@ export class KvStore {
 
   /** Full keys that start with `prefix` (empty: all), in order, from one snapshot. `too_large` when they are too many. */
   async list(principal: string, capsule: string, prefix: string): Promise<string[]> {
-    const namespace = this.#namespaceOf(principal, capsule);
-    const wanted = encodePrefix(prefix);
-    const found: Buffer[] = [];
+    const found: string[] = [];
+    // Long keys come in the order of their hashes, between the short ones before and after all of them.
+    let long: Buffer[] = [];
+    const sortLong = (): void => {
+      for (const key of long.sort(Buffer.compare)) found.push(key.toString());
+      long = [];
+    };
     let bytesLeft = this.#limits.listBytesMax;
-    let seen = 0;
-    for (const physical of this.#values.keys(rangeOfPrefix(namespace, wanted))) {
-      if (++seen % KEYS_PER_TURN === 0) await nextTurn();
-      const key = this.#fullKey(namespace, physical);
-      if (key === null || !startsWith(key, wanted)) continue;
+    for await (const { key, isLong } of this.#walk(principal, capsule, prefix)) {
       bytesLeft -= key.length + JSON_BYTES_PER_KEY;
       if (bytesLeft < 0) {
         const message = `the keys below this prefix have more than ${this.#limits.listBytesMax} bytes, use a longer one`;
         throw new Fault('too_large', message, { field: 'prefix' });
       }
-      found.push(key);
+      if (isLong) {
+        long.push(key);
+        continue;
+      }
+      sortLong();
+      found.push(key.toString());
     }
-    // Only long keys come out of order (by hash); the rest is sorted already, which the sort notices.
-    return found.sort(Buffer.compare).map((key) => key.toString());
+    sortLong();
+    return found;
   }
 
   /**
@@ -119,18 +129,17 @@ export class KvStore {
    * 2,048 keys, each complete with its change of usage; a crash in between leaves the rest in place.
    */
   async clearPrefix(principal: string, capsule: string, prefix: string): Promise<number> {
-    const namespace = this.#namespaceOf(principal, capsule);
-    const wanted = encodePrefix(prefix);
     let removed = 0;
     let batch: Buffer[] = [];
     const flush = async (): Promise<void> => {
-      const keys = batch;
+      for (let keys = batch; keys.length > 0; ) {
+        const done = await this.#store.write(() => this.#remove(principal, keys));
+        removed += done.removed;
+        keys = keys.slice(done.seen);
+      }
       batch = [];
-      if (keys.length > 0) removed += await this.#store.write(() => this.#remove(principal, keys));
     };
-    for (const physical of this.#values.keys(rangeOfPrefix(namespace, wanted))) {
-      const key = this.#fullKey(namespace, physical);
-      if (key === null || !startsWith(key, wanted)) continue;
+    for await (const { physical } of this.#walk(principal, capsule, prefix)) {
       if (batch.push(physical) >= KEYS_PER_TURN) await flush();
     }
     await flush();
@@ -167,6 +176,27 @@ export class KvStore {
     return full.equals(stored.full) ? value : null;
   }
 
+  /** The keys that start with `prefix`. The event loop gets its turns by what is looked at: a guest can see to it that nothing matches. */
+  async *#walk(
+    principal: string,
+    capsule: string,
+    prefix: string,
+  ): AsyncGenerator<{ readonly physical: Buffer; readonly key: Buffer; readonly isLong: boolean }, void, void> {
+    const namespace = this.#namespaceOf(principal, capsule);
+    const wanted = encodePrefix(prefix);
+    let seen = 0;
+    for (const physical of this.#values.keys(rangeOfPrefix(namespace, wanted))) {
+      const isLong = isLongForm(namespace, physical);
+      seen += isLong ? LONG_KEY_WEIGHT : 1;
+      if (seen >= KEYS_PER_TURN) {
+        seen = 0;
+        await nextTurn();
+      }
+      const key = this.#fullKey(namespace, physical);
+      if (key !== null && startsWith(key, wanted)) yield { physical, key, isLong };
+    }
+  }
+
   /** Null when the entry went away while it was looked at. */
   #fullKey(namespace: Buffer, physical: Buffer): Buffer | null {
     if (!isLongForm(namespace, physical)) return physical.subarray(namespace.length);
@@ -198,19 +228,22 @@ export class KvStore {
     this.#setUsage(principal, usage);
   }
 
-  /** Inside a write. How many of the keys were there. */
-  #remove(principal: string, keys: readonly Buffer[]): number {
-    let count = 0;
+  /** Inside a write. How many of the keys it came to, and how many of those were there. */
+  #remove(principal: string, keys: readonly Buffer[]): { readonly seen: number; readonly removed: number } {
+    let seen = 0;
+    let removed = 0;
     let freed = 0;
     for (const physical of keys) {
+      if (freed >= REMOVE_BYTES_MAX) break;
+      seen++;
       const had = this.#values.sizeOf(physical);
       if (had === null) continue;
       this.#values.remove(physical);
-      count++;
+      removed++;
       freed += physical.length + had;
     }
-    if (count > 0) this.#setUsage(principal, this.usage(principal) - freed);
-    return count;
+    if (removed > 0) this.#setUsage(principal, this.usage(principal) - freed);
+    return { seen, removed };
   }
 
   #setUsage(principal: string, bytes: number): void {

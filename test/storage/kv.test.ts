@@ -171,3 +171,41 @@ test('a list that would not fit an answer, is too_large instead of a partial ans
   t.equal(await faultOf(() => kv.list('ann', 'fs', '')), 'too_large prefix');
   t.same(await kv.list('ann', 'fs', 'key2'), ['key2'], 'a longer prefix fits');
 });
+
+/** Turns that the event loop got before the work ended. */
+async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let over = false;
+  const count = (): void => {
+    if (over) return;
+    turns += 1;
+    setImmediate(count);
+  };
+  setImmediate(count);
+  await work();
+  over = true;
+  return turns;
+}
+
+test('a walk over many keys that none of them match, lets others have their turn', async (t) => {
+  const { kv } = openKv(t);
+  const head = 'h'.repeat(1024);
+  const keys = Array.from({ length: 5000 }, (_, at) => `${head}${at}`);
+  await Promise.all(keys.map((key) => kv.set('ann', 'fs', key, bytes(''))));
+  for (const walk of ['clearPrefix', 'list'] as const) {
+    const turns = await turnsDuring(() => kv[walk]('ann', 'fs', `${head}x`));
+    t.ok(turns >= 2, `${walk}: ${turns} turns`);
+  }
+  t.equal((await kv.list('ann', 'fs', head)).length, keys.length, 'nothing was removed');
+});
+
+test('a walk over few keys with large values, lets others have their turn', async (t) => {
+  const { kv } = openKv(t);
+  const head = 'h'.repeat(1024);
+  const value = Buffer.alloc(LIMITS.kvValueBytesMax);
+  for (let at = 0; at < 80; at++) await kv.set('ann', 'fs', `${head}${at}`, value);
+  for (const walk of ['clearPrefix', 'list'] as const) {
+    const turns = await turnsDuring(() => kv[walk]('ann', 'fs', `${head}x`));
+    t.ok(turns >= 2, `${walk}: ${turns} turns`);
+  }
+});
