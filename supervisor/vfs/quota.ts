@@ -6,9 +6,16 @@ import { type HeldEntry, openRoot } from './held-dir.js';
 /** What every file, directory and whiteout counts beside its content: empty ones take inodes and records, too. */
 export const ENTRY_BYTES = 1024;
 
+/** What the content of an entry counts: only that of a file. The one place that says so, or what is given back is not what was taken. */
+export function contentBytes({ kind, stat }: HeldEntry): number {
+  return kind === 'file' ? Number(stat.size) : 0;
+}
+
 /** Where a mount asks before it stores more. `take` throws `quota_exceeded`, and then nothing was taken. */
 export interface ByteQuota {
   take(bytes: number): void;
+  /** Of what is stored already, whether it should be or not. */
+  count(bytes: number): void;
   give(bytes: number): void;
 }
 
@@ -30,6 +37,10 @@ export class StorageQuota implements ByteQuota {
     if (this.#usedBytes + bytes > this.#bytesMax) {
       throw new Fault('quota_exceeded', `storage: ${this.#bytesMax} bytes are all this principal may store`);
     }
+    this.#usedBytes += bytes;
+  }
+
+  count(bytes: number): void {
     this.#usedBytes += bytes;
   }
 
@@ -65,8 +76,9 @@ async function measureBelow(directory: HeldEntry, depth: number): Promise<number
     if (!row.isFile && !row.isDirectory) continue;
     bytes += await withHandles(async (scope) => {
       const entry = scope.own(await directory.lookup(row.name));
-      if (entry?.kind === 'file') return Number(entry.stat.size);
-      return entry?.kind === 'directory' && depth < LIMITS.pathSegmentsMax ? measureBelow(entry, depth + 1) : 0;
+      if (entry === null) return 0;
+      const inside = entry.kind === 'directory' && depth < LIMITS.pathSegmentsMax;
+      return contentBytes(entry) + (inside ? await measureBelow(entry, depth + 1) : 0);
     });
   }
   return bytes;

@@ -7,7 +7,7 @@ import { type HandleScope, withHandles } from './handle-scope.js';
 import type { HeldEntry } from './held-dir.js';
 import { walkPlain } from './layer-walk.js';
 import { NEW_DIR_MODE_MASK, permissionsOf } from './layered-mount.js';
-import { type ByteQuota, ENTRY_BYTES } from './quota.js';
+import { type ByteQuota, contentBytes, ENTRY_BYTES } from './quota.js';
 import type { Whiteouts } from './whiteout.js';
 
 /** Entries of ours in the work directory. The kernel keeps its own ones there while the overlay is mounted. */
@@ -105,14 +105,13 @@ export class UpperLayer {
         throw error;
       }
     });
-    if (old?.kind === 'file') this.#quota.give(Number(old.stat.size));
+    if (old !== null) this.#quota.give(contentBytes(old));
   }
 
   /** Takes over a file or link that a command made in a layer of its own on the same file system. */
   async takeIn(taken: TakenEntry): Promise<void> {
     const { directory, name, old, from, wanted } = taken;
-    const bytes = wanted.kind === 'file' ? Number(wanted.stat.size) : 0;
-    await this.#charged(bytes + (old === null ? ENTRY_BYTES : 0), async () => {
+    await this.#charged(contentBytes(wanted) + (old === null ? ENTRY_BYTES : 0), async () => {
       if (holdsMore(wanted)) {
         await wanted.setMode(0o600);
         await wanted.trim();
@@ -120,7 +119,7 @@ export class UpperLayer {
       if (wanted.kind === 'file') await wanted.setMode((permissionsOf(wanted) & NEW_DIR_MODE_MASK) | 0o400);
       await from.moveTo(name, directory, name);
     });
-    if (old?.kind === 'file') this.#quota.give(Number(old.stat.size));
+    if (old !== null) this.#quota.give(contentBytes(old));
   }
 
   /**
@@ -138,8 +137,13 @@ export class UpperLayer {
     const temp = this.#workName();
     const made = await this.#makeDir(scope, this.#work, temp, mode);
     const lower = below?.kind === 'directory' ? below : null;
-    if (lower !== null) await this.#hideAll(made, lower, path);
-    await this.records.hide(path);
+    try {
+      if (lower !== null) await this.#hideAll(made, lower, path);
+      await this.records.hide(path);
+    } catch (error) {
+      this.#quota.give(ENTRY_BYTES * (1 + (await removeFlat(this.#work, temp))));
+      throw error;
+    }
     await parent.upper.removeFile(name);
     this.#quota.give(ENTRY_BYTES);
     await this.#work.moveTo(temp, parent.upper, name);
@@ -170,7 +174,7 @@ export class UpperLayer {
         await directory.removeFile(name);
         await this.records.forget(path);
       }
-      this.#quota.give(Number(old.stat.size) + (below ? 0 : ENTRY_BYTES));
+      this.#quota.give(contentBytes(old) + (below ? 0 : ENTRY_BYTES));
     }
   }
 
@@ -196,7 +200,7 @@ export class UpperLayer {
   async drop(directory: HeldEntry, name: string, entry: HeldEntry): Promise<void> {
     if (entry.kind === 'directory') await directory.removeDir(name);
     else await directory.removeFile(name);
-    this.#quota.give(ENTRY_BYTES + (entry.kind === 'file' ? Number(entry.stat.size) : 0));
+    this.#quota.give(ENTRY_BYTES + contentBytes(entry));
   }
 
   /**
@@ -235,7 +239,9 @@ export class UpperLayer {
     const upper = await walkPlain(scope, this.root, names, forbidden);
     const lower = await walkPlain(scope, lowerRoot, names, forbidden);
     if (upper === null || lower === null || scope.own(await upper.lookup(name)) !== null) return;
-    if (scope.own(await lower.lookup(name)) !== null) await this.#whiteouts.link(upper, name);
+    if (scope.own(await lower.lookup(name)) === null) return;
+    await this.#whiteouts.link(upper, name);
+    this.#quota.count(ENTRY_BYTES);
   }
 
   async #makeDir(scope: HandleScope, parent: HeldEntry, name: string, mode: number): Promise<HeldEntry> {
