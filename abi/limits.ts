@@ -91,6 +91,12 @@ export const LIMITS = {
   // storage
   storageBytesPerPrincipalMax: 1024 * MIB,
   openOverlayFilesMax: 64,
+  /**
+   * Sessions, and principals, whose directories are held open while nobody uses them: seven and two descriptors each. Anybody
+   * can open one session after the other, and the service has 4,096 descriptors or fewer.
+   */
+  sessionFilesOpenMax: 32,
+  principalFilesOpenMax: 32,
   // walks, the overlay and what is shown of it
   /** Longest name of one component: NAME_MAX of every file system we can meet (limits.h). */
   fileNameBytesMax: 255,

@@ -62,12 +62,7 @@ export class CommandLayer {
 
   /** What the command has written so far, as it will count against the quota; infinite where it cannot be told. */
   async bytes(): Promise<number> {
-    const root = await openRoot(join(this.dir, 'upper'), 'command');
-    try {
-      return await measureTree(root, 0, { entries: 0 });
-    } finally {
-      root.close();
-    }
+    return measureLayer(this.dir);
   }
 
   /** Bytes that the file system below still has for everybody. */
@@ -112,6 +107,28 @@ export class CommandLayer {
       }
       await layer.remove();
     }
+  }
+}
+
+/**
+ * Bytes in layers that `recover` will take over when the session is opened; at most the whole quota, so that a number too
+ * large to tell can be given back again.
+ */
+export async function measureLeftLayers(stateDir: string): Promise<number> {
+  const parent = join(stateDir, COMMANDS_DIR);
+  let bytes = 0;
+  for (const name of await namesIn(parent)) {
+    if ((await namesIn(join(parent, name))).includes(MARKER)) bytes += await measureLayer(join(parent, name));
+  }
+  return Math.min(bytes, LIMITS.storageBytesPerPrincipalMax);
+}
+
+async function measureLayer(dir: string): Promise<number> {
+  const root = await openRoot(join(dir, 'upper'), 'command');
+  try {
+    return await measureTree(root, 0, { entries: 0 });
+  } finally {
+    root.close();
   }
 }
 

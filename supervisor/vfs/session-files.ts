@@ -10,6 +10,9 @@ import { Overlay } from './overlay.js';
 import type { GuestPath } from './path.js';
 import type { ByteQuota } from './quota.js';
 
+/** The session's changes, in its state directory: what counts against the quota of its principal. */
+export const UPPER_DIR = 'upper';
+
 export interface SessionFilesOptions {
   /** The real directory behind cwd://. */
   readonly workspace: string;
@@ -44,7 +47,7 @@ export async function openSessionFiles(options: SessionFilesOptions): Promise<Se
   const { workspace, stateDir, homeDir, tmpDir, quota } = options;
   const dirs = {
     lower: workspace,
-    upper: path.join(stateDir, 'upper'),
+    upper: path.join(stateDir, UPPER_DIR),
     work: path.join(stateDir, 'work'),
     meta: path.join(stateDir, 'meta'),
   };
