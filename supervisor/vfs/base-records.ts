@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
@@ -10,6 +11,8 @@ import type { HeldEntry } from './held-dir.js';
 
 const LOG_NAME = 'base.jsonl';
 const FRESH_NAME = 'base.jsonl.new';
+/** Lines read or written before the event loop gets a turn: a guest decides how many there are. */
+const LINES_PER_TURN = 1024;
 
 /** Segments joined with `/`. A damaged log must not lead a walk anywhere. */
 const plainPath = z.string().refine((text) => text.split('/').every((name) => !['', '.', '..'].includes(name)));
@@ -158,7 +161,8 @@ export class BaseRecords {
     const complete = text.slice(0, text.lastIndexOf('\n') + 1);
     this.#bytes = Buffer.byteLength(complete);
     let damaged = complete.length !== text.length;
-    for (const row of complete.split('\n').slice(0, -1)) {
+    for (const [at, row] of complete.split('\n').slice(0, -1).entries()) {
+      if (at % LINES_PER_TURN === LINES_PER_TURN - 1) await nextTurn();
       const entry = parseLine(row);
       if (entry === null) damaged = true;
       else this.#apply(entry);
@@ -173,10 +177,16 @@ export class BaseRecords {
     await withHandles(async (scope) => {
       if (scope.own(await this.#meta.lookup(FRESH_NAME)) !== null) await this.#meta.removeFile(FRESH_NAME);
     });
-    const content = Buffer.from(lines.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
     const fresh = await this.#meta.createFile(FRESH_NAME, 0o600);
+    let bytes = 0;
     try {
-      await writeAllAt(fresh, content, 0);
+      // A piece at a time: no call comes in between, since this is part of a change or of the opening, but others have their turn.
+      for (let at = 0; at < lines.length; at += LINES_PER_TURN) {
+        const rows = lines.slice(at, at + LINES_PER_TURN).map((entry) => `${JSON.stringify(entry)}\n`);
+        const piece = Buffer.from(rows.join(''));
+        await writeAllAt(fresh, piece, bytes);
+        bytes += piece.length;
+      }
       await fresh.datasync();
       await this.#meta.moveTo(FRESH_NAME, this.#meta, LOG_NAME);
     } catch (error) {
@@ -187,7 +197,7 @@ export class BaseRecords {
     const old = this.#file;
     this.#file = fresh;
     this.#lines = lines.length;
-    this.#bytes = content.length;
+    this.#bytes = bytes;
     await old.close();
   }
 }

@@ -1,5 +1,6 @@
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { errnoOf } from './errno-fault.js';
 import { withHandles } from './handle-scope.js';
 import { type HeldEntry, openRoot } from './held-dir.js';
 
@@ -35,7 +36,10 @@ export class StorageQuota implements ByteQuota {
 
   take(bytes: number): void {
     if (this.#usedBytes + bytes > this.#bytesMax) {
-      throw new Fault('quota_exceeded', `storage: ${this.#bytesMax} bytes are all this principal may store`);
+      throw new Fault(
+        'quota_exceeded',
+        `storage: ${this.#bytesMax} bytes are all this principal may store; delete files, or commit or roll back what sessions changed`,
+      );
     }
     this.#usedBytes += bytes;
   }
@@ -70,16 +74,21 @@ export async function measureTreeBytes(hostPath: string): Promise<number> {
 
 async function measureBelow(directory: HeldEntry, depth: number): Promise<number> {
   let bytes = 0;
-  // One at a time: a directory that is too wide to be listed is stored all the same.
-  for await (const row of directory.names()) {
-    bytes += ENTRY_BYTES;
-    if (!row.isFile && !row.isDirectory) continue;
-    bytes += await withHandles(async (scope) => {
-      const entry = scope.own(await directory.lookup(row.name));
-      if (entry === null) return 0;
-      const inside = entry.kind === 'directory' && depth < LIMITS.pathSegmentsMax;
-      return contentBytes(entry) + (inside ? await measureBelow(entry, depth + 1) : 0);
-    });
+  try {
+    // One at a time: a directory that is too wide to be listed is stored all the same.
+    for await (const row of directory.names()) {
+      bytes += ENTRY_BYTES;
+      if (!row.isFile && !row.isDirectory) continue;
+      bytes += await withHandles(async (scope) => {
+        const entry = scope.own(await directory.lookup(row.name));
+        if (entry === null) return 0;
+        const inside = entry.kind === 'directory' && depth < LIMITS.pathSegmentsMax;
+        return contentBytes(entry) + (inside ? await measureBelow(entry, depth + 1) : 0);
+      });
+    }
+  } catch (error) {
+    // A session's copy of a workspace directory that its owner may not read must not make all files of the principal unusable.
+    if (errnoOf(error) !== 'EACCES') throw error;
   }
   return bytes;
 }

@@ -4,6 +4,7 @@ import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { KV_LIMITS, type KvLimits, KvStore } from '../../supervisor/storage/kv.js';
 import { openStore, type Store } from '../../supervisor/storage/store.js';
+import { turnsDuring } from '../kit/turns.js';
 
 function openKv(t: Test, limits: Partial<KvLimits> = {}): { kv: KvStore; store: Store } {
   const store = openStore(join(t.testdir(), 'state'));
@@ -171,21 +172,6 @@ test('a list that would not fit an answer, is too_large instead of a partial ans
   t.equal(await faultOf(() => kv.list('ann', 'fs', '')), 'too_large prefix');
   t.same(await kv.list('ann', 'fs', 'key2'), ['key2'], 'a longer prefix fits');
 });
-
-/** Turns that the event loop got before the work ended. */
-async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
-  let turns = 0;
-  let over = false;
-  const count = (): void => {
-    if (over) return;
-    turns += 1;
-    setImmediate(count);
-  };
-  setImmediate(count);
-  await work();
-  over = true;
-  return turns;
-}
 
 test('a walk over many keys that none of them match, lets others have their turn', async (t) => {
   const { kv } = openKv(t);

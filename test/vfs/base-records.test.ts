@@ -5,6 +5,7 @@ import { type Test, test } from 'tap';
 import type { Base } from '../../supervisor/vfs/base-identity.js';
 import { BaseRecords } from '../../supervisor/vfs/base-records.js';
 import { openRoot } from '../../supervisor/vfs/held-dir.js';
+import { turnsDuring } from '../kit/turns.js';
 
 const WAS: Base = {
   kind: 'file',
@@ -71,4 +72,25 @@ test('a path in a log that could lead a walk astray is not taken', async (t) => 
   const records = await open();
   t.same([...records.pendingTemps], []);
   await records.close();
+});
+
+test('many records, when they are read and when they are written anew, let others have their turn', async (t) => {
+  const { open, log } = makeDir(t);
+  const count = 20_000;
+  const lines = Array.from({ length: count }, (_, at) => `${JSON.stringify({ base: `dir/${at}`, was: null })}\n`).join(
+    '',
+  );
+  for (const [what, torn, least] of [
+    ['read', '', count / 1024],
+    ['read and written', '{"torn', (2 * count) / 1024],
+  ] as const) {
+    writeFileSync(log, lines + torn);
+    const turns = await turnsDuring(async () => {
+      const records = await open();
+      t.equal(records.get(`dir/${count - 1}`), null);
+      await records.close();
+    });
+    t.ok(turns >= Math.floor(least), `${what}: ${turns} turns`);
+    t.equal(readFileSync(log, 'utf8') === lines, true, 'the same lines');
+  }
 });
