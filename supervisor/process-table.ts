@@ -30,6 +30,9 @@ export class ProcessTable {
   readonly #processes = new Map<string, CapsuleProcess>();
   readonly #spare: SpareWorker;
   readonly #hooks: ProcessHooks;
+  /** Processes that load beside the one they are to replace. */
+  readonly #beside = new Set<CapsuleProcess>();
+  #isClosed = false;
   #sampler: NodeJS.Timeout | null = null;
 
   constructor(parts: TableParts) {
@@ -92,7 +95,7 @@ export class ProcessTable {
   /**
    * Starts what the store holds under this name in place of what runs. A capsule that only answers is started beside the
    * old one and takes its place when it is ready; a run loop holds subscriptions and sockets under its name, so the old
-   * one ends first and is started again if the new one does not become ready. Rejects with why it did not.
+   * one ends first and what it ran is started again if the new one does not become ready. Rejects with why it did not.
    */
   async replace(name: string): Promise<void> {
     const hooks = this.#hooks;
@@ -101,26 +104,29 @@ export class ProcessTable {
     if (old?.isReady !== true || old.spec.hasRunLoop || spec.hasRunLoop) return this.#startInstead(spec, old);
     let isAdopted = false;
     const register: ProcessHooks['register'] = (process) => (isAdopted ? hooks.register(process) : []);
-    const next = new CapsuleProcess(spec, { ...hooks, register });
+    const next = this.#make(spec, { ...hooks, register });
+    this.#beside.add(next);
     try {
       await next.start();
     } catch (thrown) {
-      await next.stop();
+      await next.retire();
       throw thrown;
+    } finally {
+      this.#beside.delete(next);
     }
     isAdopted = true;
     this.#processes.set(name, next);
     hooks.register(next);
-    await old.stop();
+    await old.retire();
   }
 
   expectStart(tier: Tier): void {
-    this.#spare.prepare(tier);
+    if (!this.#isClosed) this.#spare.prepare(tier);
   }
 
   expectReplacement(name: string): void {
     const tier = this.#processes.get(name)?.spec.tier;
-    if (tier !== undefined) this.#spare.prepare(tier);
+    if (tier !== undefined) this.expectStart(tier);
   }
 
   expectNoStart(): void {
@@ -131,24 +137,30 @@ export class ProcessTable {
   async remove(name: string): Promise<void> {
     const process = this.#processes.get(name);
     this.#processes.delete(name);
-    await process?.stop();
+    await process?.retire();
     // Somebody may have installed another one of this name meanwhile.
     if (!this.#processes.has(name)) this.#parts.forget(name);
   }
 
   async #startInstead(spec: CapsuleSpec, old: CapsuleProcess | undefined): Promise<void> {
-    const wasRunning = old?.isRunning === true;
-    await old?.stop();
+    // One that crashed and waits for its restart by policy would run again as well.
+    const shouldRun = old?.isRunning === true || old?.state === 'backoff';
+    await old?.retire();
     try {
       await this.#start(spec);
     } catch (thrown) {
       const { name } = spec.manifest;
       await this.remove(name);
-      if (old !== undefined) this.#processes.set(name, old);
       // How the old one fares is told by its own state: what is reported here is why the new one failed.
-      if (old !== undefined && wasRunning) await old.restart().catch(() => undefined);
+      if (old !== undefined && !this.#isClosed) await this.#putBack(old.spec, shouldRun).catch(() => undefined);
       throw thrown;
     }
+  }
+
+  /** A process of its own: whoever holds the one that was retired has nothing to start. */
+  async #putBack(spec: CapsuleSpec, shouldRun: boolean): Promise<void> {
+    if (shouldRun) return this.#start(spec);
+    this.#processes.set(spec.manifest.name, this.#make(spec));
   }
 
   async #startMissing(): Promise<CapsuleProblem[]> {
@@ -174,16 +186,24 @@ export class ProcessTable {
   }
 
   async #start(spec: CapsuleSpec): Promise<void> {
-    const process = new CapsuleProcess(spec, this.#hooks);
+    const process = this.#make(spec);
     this.#processes.set(process.name, process);
     await process.start();
   }
 
+  /** An install under way, or a boot, may go on while the system stops: what it would start now nobody would end. */
+  #make(spec: CapsuleSpec, hooks: ProcessHooks = this.#hooks): CapsuleProcess {
+    if (this.#isClosed) throw new Fault('cancelled', 'the system is being stopped');
+    return new CapsuleProcess(spec, hooks);
+  }
+
+  /** Ends everything, for good. */
   async stopAll(): Promise<void> {
+    this.#isClosed = true;
     if (this.#sampler !== null) clearInterval(this.#sampler);
     this.#sampler = null;
     this.#spare.drop();
-    await Promise.all(this.all().map((process) => process.stop()));
+    await Promise.all([...this.all(), ...this.#beside].map((process) => process.retire()));
   }
 
   /** What a start of an installed capsule is made from, read and verified now. */

@@ -4,6 +4,7 @@ import { LIMITS } from '../../abi/limits.js';
 import { CapsuleProcess } from '../proc/capsule-process.js';
 import type { CapsuleSpec, ProcessHooks } from '../proc/capsule-spec.js';
 import { encodeUpgrade } from '../proc/guest-request.js';
+import { stopping } from '../proc/instance.js';
 import type { InvocationOutcome } from '../proc/invocation.js';
 import { shortenFault } from './hook-fault.js';
 
@@ -70,6 +71,7 @@ export interface RunnerParts {
 export class CapsuleLifecycle implements LifecycleRunner {
   readonly #parts: RunnerParts;
   readonly #running = new Map<string, HookRun>();
+  #isClosed = false;
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
@@ -96,6 +98,7 @@ export class CapsuleLifecycle implements LifecycleRunner {
     if (kind === 'upgrade' && request.previousVersion === undefined)
       throw new Fault('invalid_argument', 'previousVersion: an upgrade needs it', { field: 'previousVersion' });
     if (this.#running.has(capsule)) throw new Fault('conflict', `a hook of ${capsule} runs already`);
+    if (this.#isClosed) return { kind: 'failed', fault: stopping() };
     const run = new HookRun(request);
     this.#running.set(capsule, run);
     try {
@@ -109,9 +112,12 @@ export class CapsuleLifecycle implements LifecycleRunner {
     }
   }
 
-  /** Ends what runs. */
+  /** Ends what runs, also what has no process yet, and lets nothing more begin. */
   async close(): Promise<void> {
-    await Promise.all([...this.#running.values()].map(({ process }) => process?.stop()));
+    this.#isClosed = true;
+    const runs = [...this.#running.values()];
+    for (const run of runs) run.end(stopping());
+    await Promise.all(runs.map(({ process }) => process?.retire()));
   }
 
   async #run(request: LifecycleRequest, run: HookRun): Promise<LifecycleOutcome> {
@@ -130,7 +136,7 @@ export class CapsuleLifecycle implements LifecycleRunner {
       return await this.#invoke(process, request);
     } finally {
       clearInterval(sampler);
-      await process.stop();
+      await process.retire();
     }
   }
 

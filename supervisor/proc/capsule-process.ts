@@ -4,10 +4,11 @@ import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import type { CapsuleSpec, ProcessHooks, RunningInvocation } from './capsule-spec.js';
-import { encodeCaller, encodeRequest } from './guest-request.js';
+import { encodeCaller } from './guest-request.js';
 import { collectLines, describeExit, endInstance, endWait, type Instance, makeInstance, stopping } from './instance.js';
 import type { Invocation, InvocationOutcome } from './invocation.js';
 import { InvocationQueue, type QueuedInvocation, refusalOf } from './invocation-queue.js';
+import { restartInvocation, runInvocation } from './own-invocations.js';
 import { type EndKind, RestartPlan } from './restart.js';
 import type { ExitStatus, WorkerProcess } from './spawn.js';
 import { nextState, type ProcessEvent } from './transitions.js';
@@ -16,7 +17,6 @@ import { WorkerGauge } from './worker-gauge.js';
 import { WorkerLink } from './worker-link.js';
 
 const LAST_CALLS_KEPT = 32;
-const KERNEL_ACTOR = { principal: 'default', attribution: 'system', session: null } as const;
 
 /** One capsule and its process through starts, invocations, crashes and restarts. */
 export class CapsuleProcess {
@@ -36,7 +36,11 @@ export class CapsuleProcess {
   #state: ProcessState = 'stopped';
   #instance: Instance | null = null;
   #stopRequested = false;
-  #restartTimer: NodeJS.Timeout | null = null;
+  /** Counts what asked it to stop: a start that waited for an end must see that somebody came later. */
+  #stops = 0;
+  #isRetired = false;
+  /** A restart that has not ended the old process yet. */
+  #restarting: Promise<void> | null = null;
   #readyWaiters: ((fault: Fault | null) => void)[] = [];
   #stopWaiters: (() => void)[] = [];
   #isReady = false;
@@ -80,9 +84,8 @@ export class CapsuleProcess {
 
   /** Starts and resolves when ready; rejects with why it could not become ready. */
   async start(): Promise<void> {
-    if (this.#instance !== null) return;
-    this.#stopRequested = false;
-    await this.#startOnce(false);
+    if (this.#instance === null) return this.#startOnce(false);
+    if (this.#stopRequested) throw stopping();
   }
 
   /** Why no invocation would be taken now, or null. Asked before a large one is made. */
@@ -113,13 +116,13 @@ export class CapsuleProcess {
     if (this.#instance !== null) endInstance(this.#instance, reason, signal);
   }
 
-  /** Ends the process for good and resolves when it is gone. */
+  /** Ends the process, past its restart policy, and resolves when it is gone. */
   async stop(): Promise<void> {
     this.#stopRequested = true;
-    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
-    this.#restartTimer = null;
+    this.#stops++;
+    this.#plan.cancel();
     if (this.#state !== 'stopping') this.#step('stop');
-    this.#failQueued(stopping());
+    this.queue.failAll(stopping());
     const instance = this.#instance;
     if (instance === null) return;
     const gone = new Promise<void>((resolve) => this.#stopWaiters.push(resolve));
@@ -128,9 +131,28 @@ export class CapsuleProcess {
     await gone;
   }
 
-  /** An operator's restart: with a clean record, also out of `failed`. */
-  async restart(): Promise<void> {
-    await this.stop();
+  /**
+   * As `stop`, for good: its name means nothing or another process from now on, so whoever still holds this one must not bring it
+   * back where nobody could see or stop it.
+   */
+  retire(): Promise<void> {
+    this.#isRetired = true;
+    return this.stop();
+  }
+
+  /** An operator's restart: with a clean record, also out of `failed`. Those that wait for the same end are one. */
+  restart(): Promise<void> {
+    this.#restarting ??= this.#stopAndStart();
+    return this.#restarting;
+  }
+
+  async #stopAndStart(): Promise<void> {
+    const gone = this.stop();
+    const stops = this.#stops;
+    await gone.finally(() => {
+      this.#restarting = null;
+    });
+    if (stops !== this.#stops) throw stopping();
     this.#plan.forgive();
     await this.start();
   }
@@ -138,16 +160,9 @@ export class CapsuleProcess {
   /** Kills a process that is over its memory, or a run loop that went silent. Called by the sampler. */
   checkLimits(now: number): void {
     if (this.#instance === null || !this.#gauge.isOn) return;
-    const rss = this.#gauge.read()?.rssBytes ?? 0;
-    if (rss > this.memoryBytesMax) {
-      this.end(new Fault('out_of_memory', `the process holds ${rss} bytes, the limit is ${this.memoryBytesMax}`));
-      return;
-    }
-    const silentMs = now - this.#lastActiveAt;
-    const loops = this.spec.hasRunLoop && this.running !== null && this.#waitsOn === '';
-    if (loops && silentMs > LIMITS.runLoopWatchdogMs) {
-      this.end(new Fault('timed_out', `the run loop made no host call for ${Math.round(silentMs / 1000)} s`));
-    }
+    const isSilent = this.spec.hasRunLoop && this.running !== null && this.#waitsOn === '';
+    const over = this.#gauge.findExcess(this.memoryBytesMax, isSilent ? now - this.#lastActiveAt : 0);
+    if (over !== null) this.end(over);
   }
 
   get memoryBytesMax(): number {
@@ -173,6 +188,8 @@ export class CapsuleProcess {
   }
 
   async #startOnce(restart: boolean): Promise<void> {
+    if (this.#isRetired) throw new Fault('cancelled', 'the capsule was removed or replaced, or the system stops');
+    this.#stopRequested = false;
     this.#step('spawn');
     this.#isReady = false;
     this.#startedAt = performance.now();
@@ -187,11 +204,12 @@ export class CapsuleProcess {
       if (fault.code !== 'crashed') instance.endReason ??= fault;
       endInstance(instance, fault, 'SIGKILL');
     }
-    if (instance.gone || instance.endReason !== null) throw await instance.ended;
+    // One that was told to stop may still get ready while it acts on that: it must not count as started.
+    if (instance.gone || instance.endReason !== null || this.#stopRequested) throw await instance.ended;
     this.#isReady = true;
     this.#step('ready');
     this.#tell(() => this.#hooks.started(this, restart));
-    if (restart) this.#announceRestart();
+    if (restart && !this.spec.hasRunLoop) void this.submit(restartInvocation(this.spec));
     this.#pump();
   }
 
@@ -256,14 +274,7 @@ export class CapsuleProcess {
       this.#hooks.log(this.name, 'warn', `not ready after ${LIMITS.readyWaitMs} ms, going on`);
       this.#settleReady(null);
     }, LIMITS.readyWaitMs);
-    const invocation: Invocation = {
-      exportName: 'run',
-      input: Buffer.alloc(0),
-      actor: { ...KERNEL_ACTOR, principal: this.spec.principal },
-      message: null,
-      label: 'run',
-      wallMs: null,
-    };
+    const invocation = runInvocation(this.spec);
     void this.#run(instance, { invocation, settle: (outcome) => this.#afterRunLoop(instance, outcome) });
     const fault = await ready;
     clearTimeout(timer);
@@ -326,14 +337,6 @@ export class CapsuleProcess {
     this.#pump();
   }
 
-  #announceRestart(): void {
-    const input = encodeRequest('handle_lifecycle_restart', Buffer.alloc(0));
-    const actor = { ...KERNEL_ACTOR, principal: this.spec.principal };
-    const { wallMs } = this.spec.manifest.limits;
-    const base = { exportName: 'astrid_hook_trigger', message: null, label: 'restart' };
-    if (!this.spec.hasRunLoop) void this.submit({ ...base, input, actor, wallMs });
-  }
-
   /** The process is gone; its channel may still be open for a moment (bubblewrap ends before what it started). */
   #afterExit(instance: Instance, status: ExitStatus): void {
     if (instance.gone) return;
@@ -375,22 +378,17 @@ export class CapsuleProcess {
   #planRestart(end: EndKind): void {
     const decision = this.#plan.decide(end);
     if (decision.kind === 'restart') {
-      this.#restartTimer = setTimeout(() => {
-        this.#restartTimer = null;
+      this.#plan.later(decision.afterMs, () => {
         this.#startOnce(true).catch((error: unknown) => {
           this.#hooks.log(this.name, 'error', `restart failed: ${asFault(error).message}`);
         });
-      }, decision.afterMs);
+      });
       return;
     }
     this.#step(decision.kind === 'give-up' ? 'give-up' : 'stop');
     const why = decision.kind === 'give-up' ? decision.why : 'its restart policy is never';
     this.#hooks.log(this.name, 'error', `not restarted: ${why}`);
-    this.#failQueued(new Fault('crashed', `the capsule is not restarted: ${why}`));
-  }
-
-  #failQueued(fault: Fault): void {
-    for (const { settle } of this.queue.drain()) settle({ kind: 'failed', fault });
+    this.queue.failAll(new Fault('crashed', `the capsule is not restarted: ${why}`));
   }
 
   #step(event: ProcessEvent): void {

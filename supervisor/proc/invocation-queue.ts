@@ -69,11 +69,11 @@ export class InvocationQueue {
     });
   }
 
-  /** Takes everything out, for a capsule that will not run again. */
-  drain(): QueuedInvocation[] {
+  /** Takes everything out and answers it, for a capsule that will not run again. */
+  failAll(fault: Fault): void {
     const all: QueuedInvocation[] = [];
     for (let entry = this.shift(); entry !== undefined; entry = this.shift()) all.push(entry);
-    return all;
+    for (const { settle } of all) settle({ kind: 'failed', fault });
   }
 }
 

@@ -24,6 +24,7 @@ export class RestartPlan {
   readonly #random: () => number;
   #recent: number[] = [];
   #total = 0;
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(policy: RestartPolicy, now: () => number, random: () => number) {
     this.#policy = policy;
@@ -50,6 +51,18 @@ export class RestartPlan {
     this.#recent.push(now);
     this.#total++;
     return { kind: 'restart', afterMs: Math.round(afterMs) };
+  }
+
+  /** The wait before a restart that was decided. */
+  later(afterMs: number, start: () => void): void {
+    this.cancel();
+    this.#timer = setTimeout(start, afterMs);
+  }
+
+  /** What was to come does not, and nothing is left that keeps the system up. */
+  cancel(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
   }
 
   /** An operator's restart begins with a clean record. */

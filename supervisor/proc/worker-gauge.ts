@@ -1,3 +1,5 @@
+import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { innermostChild, type ProcessStats, readProcessStats } from './process-stats.js';
 
 /** What `ps` shows of one worker, and what its memory limit is held against. */
@@ -28,6 +30,16 @@ export class WorkerGauge {
   read(): ProcessStats | null {
     this.#find();
     return this.#pid === null ? null : readProcessStats(this.#pid);
+  }
+
+  /** What is over its limit, or null. @param silentMs how long a run loop made no host call */
+  findExcess(memoryBytesMax: number, silentMs: number): Fault | null {
+    const rss = this.read()?.rssBytes ?? 0;
+    if (rss > memoryBytesMax) {
+      return new Fault('out_of_memory', `the process holds ${rss} bytes, the limit is ${memoryBytesMax}`);
+    }
+    if (silentMs <= LIMITS.runLoopWatchdogMs) return null;
+    return new Fault('timed_out', `the run loop made no host call for ${Math.round(silentMs / 1000)} s`);
   }
 
   /** Tried again at the next look where it cannot be told now, without a free descriptor for example. */

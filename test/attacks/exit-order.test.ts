@@ -1,47 +1,14 @@
-import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { test } from 'tap';
 import type { Fault } from '../../abi/errno.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
 import { FROM_WORKER } from '../../abi/worker-protocol.js';
-import { encodeFrame } from '../../bus/frame.js';
 import { CapsuleProcess } from '../../supervisor/proc/capsule-process.js';
 import type { CapsuleSpec, ProcessHooks } from '../../supervisor/proc/capsule-spec.js';
-import type { ExitStatus, WorkerProcess } from '../../supervisor/proc/spawn.js';
-
-/** A worker whose exit and whose channel end when the test says so: their order is not fixed in the real world. */
-function fakeWorker() {
-  const out = new PassThrough();
-  const into = new PassThrough();
-  into.resume();
-  let exit: (status: ExitStatus) => void = () => undefined;
-  const exited = new Promise<ExitStatus>((resolve) => {
-    exit = resolve;
-  });
-  const signals: string[] = [];
-  const worker: WorkerProcess = {
-    pid: 2 ** 30,
-    tier: 'jail',
-    channel: { input: out, output: into },
-    stderr: new PassThrough(),
-    exited,
-    kill: (signal) => void signals.push(signal),
-  };
-  return {
-    worker,
-    exit,
-    signals,
-    send: (value: unknown) => void out.write(encodeFrame(value)),
-    endChannel: () => void out.end(),
-  };
-}
-
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await nextTurn();
-}
+import { type FakeWorker, fakeWorker, settle } from '../kit/fake-worker.js';
 
 function setUp(hasRunLoop: boolean, more: Partial<ProcessHooks> = {}) {
-  const workers: ReturnType<typeof fakeWorker>[] = [];
+  const workers: FakeWorker[] = [];
   const manifest = {
     name: 'looper',
     version: '1.0.0',
