@@ -68,7 +68,7 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvStore): Lifecyc
   });
   const cron = new CronService(scheduler, Date.now);
   const dropTraces: LifecycleServices['dropTraces'] = async (principal, capsule, purge) => {
-    await cron.removeAll(principal, capsule);
+    await cron.removeAll(capsule);
     await secrets.removeAll({ principal, capsule });
     if (purge) await kv.clearPrefix(principal, capsule, '');
   };

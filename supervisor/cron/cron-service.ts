@@ -34,7 +34,7 @@ export class CronService {
     const { principal, capsule, name } = request;
     this.#countChange(principal, capsule);
     checkName(name);
-    await this.#alone(principal, capsule, () => this.#schedule(request));
+    await this.#alone(capsule, () => this.#schedule(request));
   }
 
   async #schedule(request: TimerRequest): Promise<void> {
@@ -53,7 +53,7 @@ export class CronService {
   async cancel(principal: string, capsule: string, name: string): Promise<void> {
     this.#countChange(principal, capsule);
     checkName(name);
-    await this.#alone(principal, capsule, async () => {
+    await this.#alone(capsule, async () => {
       if (this.#scheduler.find(principal, capsule, name)?.source === 'manifest') throw declared('not_supported', name);
       await this.#scheduler.remove(principal, capsule, name);
     });
@@ -61,7 +61,7 @@ export class CronService {
 
   /** Brings the timers of a manifest in line with its `[[cron]]` sections; an unchanged one keeps its place in time. */
   follow(principal: string, capsule: string, rows: readonly CronRow[]): Promise<void> {
-    return this.#alone(principal, capsule, () => this.#follow(principal, capsule, rows));
+    return this.#alone(capsule, () => this.#follow(principal, capsule, rows));
   }
 
   async #follow(principal: string, capsule: string, rows: readonly CronRow[]): Promise<void> {
@@ -97,14 +97,14 @@ export class CronService {
     }
   }
 
-  /** Also what is under way when this is called. */
-  removeAll(principal: string, capsule: string): Promise<void> {
-    return this.#alone(principal, capsule, () => this.#scheduler.removeAll(principal, capsule));
+  /** Everybody's, also what is under way when this is called. */
+  removeAll(capsule: string): Promise<void> {
+    return this.#alone(capsule, () => this.#scheduler.removeAll(capsule));
   }
 
   /** One change of a capsule's timers after the other: one that is half done would outlive a removal that looks too early. */
-  #alone<T>(principal: string, capsule: string, work: () => Promise<T>): Promise<T> {
-    return this.#changing.run(`${principal}\0${capsule}`, work);
+  #alone<T>(capsule: string, work: () => Promise<T>): Promise<T> {
+    return this.#changing.run(capsule, work);
   }
 
   #fresh(missed: TimerRecord['missed'], source: TimerRecord['source'], action: string, nextAt: number) {

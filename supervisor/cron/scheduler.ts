@@ -1,6 +1,7 @@
 import type { CronSchedule } from '../../abi/cron-schedule.js';
 import { asFault, type Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { KeyedLock } from '../keyed-lock.js';
 import { decodeTimer, type TimerRecord, timerKey } from './timer-record.js';
 
 /** The wall clock and one alarm; a test turns it by hand. */
@@ -54,6 +55,8 @@ export class Scheduler {
   #seenAt: number;
   #ticking: Promise<void> = Promise.resolve();
   readonly #runs = new Set<Promise<void>>();
+  /** One write of a timer's record after the other: memory follows the disk, so a second one in between would see the old timer. */
+  readonly #writing = new KeyedLock();
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
@@ -100,14 +103,21 @@ export class Scheduler {
   /** Resolves once it is on disk. Replaces a timer of the same name. */
   async put(record: TimerRecord, schedule: CronSchedule): Promise<void> {
     const key = timerKey(record);
-    await this.#parts.write(() => this.#parts.records.put(key, record));
-    this.#timers.set(key, { record, schedule, running: false, waiting: false });
+    await this.#writing.run(key, async () => {
+      await this.#parts.write(() => this.#parts.records.put(key, record));
+      this.#timers.set(key, { record, schedule, running: false, waiting: false });
+    });
     this.#arm();
   }
 
   /** Resolves once it is gone from disk; false when there was none. */
-  async remove(principal: string, capsule: string, name: string): Promise<boolean> {
+  remove(principal: string, capsule: string, name: string): Promise<boolean> {
     const key = timerKey({ principal, capsule, name });
+    return this.#writing.run(key, () => this.#forget(key));
+  }
+
+  /** While nothing else writes this record. */
+  async #forget(key: string): Promise<boolean> {
     const known = this.#timers.get(key);
     // Unknown from now on: what its run still wants to save must not bring the record back.
     this.#timers.delete(key);
@@ -121,9 +131,11 @@ export class Scheduler {
     return known !== undefined;
   }
 
-  async removeAll(principal: string, capsule: string): Promise<void> {
-    const names = this.list(principal, capsule).map(({ name }) => name);
-    for (const name of names) await this.remove(principal, capsule, name);
+  /** Whoever they act for: a capsule is called by its name, so what is left would be the next one's of that name. */
+  async removeAll(capsule: string): Promise<void> {
+    const records = [...this.#timers.values()].map(({ record }) => record);
+    for (const { principal, name } of records.filter((record) => record.capsule === capsule))
+      await this.remove(principal, capsule, name);
   }
 
   #of(principal: string, capsule: string): Timer[] {
@@ -226,8 +238,11 @@ export class Scheduler {
 
   /** What happens once is forgotten when it has happened, or when nobody will run it any more. */
   async #dropIfOver(timer: Timer): Promise<void> {
-    const { nextAt, pendingAt, principal, capsule, name } = timer.record;
-    if (nextAt === null && pendingAt === null && this.#isKnown(timer)) await this.remove(principal, capsule, name);
+    const key = timerKey(timer.record);
+    await this.#writing.run(key, async () => {
+      const { nextAt, pendingAt } = timer.record;
+      if (nextAt === null && pendingAt === null && this.#isKnown(timer)) await this.#forget(key);
+    });
   }
 
   #skip(timer: Timer, why: string): Promise<void> {
@@ -243,8 +258,8 @@ export class Scheduler {
     if (!this.#isKnown(timer)) return;
     const key = timerKey(timer.record);
     timer.record = { ...timer.record, ...change };
-    await this.#parts.write(() => {
-      if (this.#isKnown(timer)) this.#parts.records.put(key, timer.record);
+    await this.#writing.run(key, async () => {
+      if (this.#isKnown(timer)) await this.#parts.write(() => this.#parts.records.put(key, timer.record));
     });
   }
 

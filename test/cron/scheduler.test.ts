@@ -273,7 +273,7 @@ test('timers of a manifest, changed or gone with an upgrade, follow it and canno
   await b.set('own', '@daily');
   await b.cron.follow('default', 'c', []);
   t.match(b.scheduler.list('default', 'c'), [{ name: 'own' }]);
-  await b.cron.removeAll('default', 'c');
+  await b.cron.removeAll('c');
   await b.close();
   b.open();
   t.same(b.scheduler.list('default', 'c'), []);
@@ -287,6 +287,30 @@ test('timers of another capsule or principal, under the same name, are others', 
   t.equal(b.scheduler.list('default', 'c').length, 1);
 });
 
+test('timers of a capsule that is removed, also those it set for other people and those being made, are gone; others stay', async (t) => {
+  const b = bench(t);
+  const set = (principal: string, capsule: string) =>
+    b.cron.schedule({ principal, capsule, name: 'x', schedule: '@daily', payload: Buffer.from('') });
+  await Promise.all([set('default', 'c'), set('default', 'd'), set('alice', 'c'), set('alice', 'd')]);
+  const late = set('bob', 'c');
+  await b.cron.removeAll('c');
+  await late;
+  const left = () =>
+    ['default', 'alice', 'bob'].map((who) => [b.scheduler.list(who, 'c').length, b.scheduler.list(who, 'd').length]);
+  t.same(left(), [
+    [0, 1],
+    [0, 1],
+    [0, 0],
+  ]);
+  await b.close();
+  b.open();
+  t.same(left(), [
+    [0, 1],
+    [0, 1],
+    [0, 0],
+  ]);
+});
+
 test('timers that are being made when their capsule is removed, are gone: in memory and on disk', async (t) => {
   const b = bench(t);
   const rows = ['m', 'n', 'o'].map(
@@ -294,7 +318,7 @@ test('timers that are being made when their capsule is removed, are gone: in mem
   );
   const following = b.cron.follow('default', 'c', rows);
   const scheduling = b.set('own', '@daily');
-  await b.cron.removeAll('default', 'c');
+  await b.cron.removeAll('c');
   await Promise.all([following, scheduling]);
   t.same(b.scheduler.list('default', 'c'), []);
   await b.close();
@@ -302,7 +326,8 @@ test('timers that are being made when their capsule is removed, are gone: in mem
   t.same(b.scheduler.list('default', 'c'), []);
 });
 
-test('a timer that is removed while its run saves its end, in one commit with it, is gone on disk, too', async (t) => {
+/** A scheduler over a disk that writes when the test says so, with a timer `x` that happens once and whose run is under way. */
+async function openHeld(t: Test) {
   const disk = new Map<string, unknown>();
   const jobs: (() => void)[] = [];
   let called: () => void = () => undefined;
@@ -331,27 +356,75 @@ test('a timer that is removed while its run saves its end, in one commit with it
     record: async () => undefined,
     onFault: (fault) => t.fail(fault.message),
   });
-  /** Does the next writes in one commit, once there are so many. */
-  const commit = async (count: number) => {
-    while (jobs.length < count) await new Promise((resolve) => setImmediate(resolve));
-    for (const job of jobs.splice(0)) job();
+  const turns = async () => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  /** Does the writes that are asked for in one commit, or only so many of them, and lets everything follow. */
+  const commit = async (most = Number.POSITIVE_INFINITY) => {
+    await turns();
+    for (const job of jobs.splice(0, most)) job();
+    await turns();
+  };
+  const settle = async (work: Promise<unknown>) => {
+    let isOver = false;
+    void work.then(() => {
+      isOver = true;
+    });
+    for (let round = 0; round < 10 && !isOver; round++) await commit();
+    t.ok(isOver);
   };
   const cron = new CronService(scheduler, () => now);
-  const request = { principal: 'default', capsule: 'c', name: 'x', schedule: '@daily', payload: Buffer.from('') };
-  const scheduled = cron.schedule(request);
-  await commit(1);
-  await scheduled;
+  const set = (schedule: string) =>
+    cron.schedule({ principal: 'default', capsule: 'c', name: 'x', schedule, payload: Buffer.from('') });
+  await settle(set('2026-03-01T01:00:00Z'));
   scheduler.start();
-  now += 24 * HOUR;
+  now += HOUR;
   ring();
-  await commit(1);
+  await commit();
   await isCalled;
-  const removing = cron.removeAll('default', 'c');
-  while (jobs.length < 1) await new Promise((resolve) => setImmediate(resolve));
-  end('done');
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-  await commit(1);
-  await removing;
-  await scheduler.stop();
-  t.same([...disk], []);
+  /** What is in memory and what a start would find. */
+  const both = () => ({
+    memory: scheduler.list('default', 'c').map(({ schedule }) => schedule),
+    disk: [...disk.values()].map((record) => (record as { schedule: string }).schedule),
+  });
+  return { cron, scheduler, jobs, turns, commit, settle, set, both, end: (outcome: FiringOutcome) => end(outcome) };
+}
+
+test('a timer that is removed while its run saves its end, in one commit with it, is gone on disk, too', async (t) => {
+  const b = await openHeld(t);
+  const removing = b.cron.removeAll('c');
+  await b.turns();
+  b.end('done');
+  await b.settle(removing);
+  await b.scheduler.stop();
+  t.same(b.both(), { memory: [], disk: [] });
+});
+
+test('a timer that is replaced while its run saves its end, before or after it in one commit, is the new one on disk, too', async (t) => {
+  for (const isEndFirst of [true, false]) {
+    const b = await openHeld(t);
+    if (isEndFirst) b.end('done');
+    await b.turns();
+    const replacing = b.set('@daily');
+    await b.turns();
+    b.end('done');
+    await b.settle(replacing);
+    await b.commit();
+    await b.scheduler.stop();
+    t.same(b.both(), { memory: ['@daily'], disk: ['@daily'] }, isEndFirst ? 'after its end' : 'before its end');
+  }
+});
+
+test('a timer that is set again while the one before it is over and forgotten, is there in memory and on disk', async (t) => {
+  const b = await openHeld(t);
+  b.end('done');
+  await b.turns();
+  const setting = b.set('@daily');
+  await b.turns();
+  // The end is on disk, and what is over is dropped while the new one is being written.
+  await b.commit(1);
+  await b.settle(setting);
+  await b.commit();
+  await b.scheduler.stop();
+  t.same(b.both(), { memory: ['@daily'], disk: ['@daily'] });
 });
