@@ -30,12 +30,16 @@ export interface LifecycleServices {
   configure(principal: string, manifest: CapsuleManifest): Promise<Record<string, string>>;
   /** An instance is ready: its manifest's timers are followed and those that waited for it run. */
   capsuleStarted(process: CapsuleProcess): void;
-  /** What the hook of an install that is undone made: timers and secrets, and values if `purge`. Settings are the operator's. */
+  /**
+   * What the hook of an install that is undone made: timers and secrets, and values if `purge`. Timers and values go for everybody the
+   * capsule acted for: they are found by its name, and would be the next one's. Secrets and settings are the operator's alone
+   * (`principal`); settings stay here.
+   */
   dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** Drops timers, secrets and settings of a capsule that is gone; what it keeps in its store only if `purge`. */
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
-  /** How many keys it has in its store, there or gone. */
-  countStored(principal: string, capsule: string): Promise<number>;
+  /** How many keys it has in its store, there or gone, for everybody it acted for. */
+  countStored(capsule: string): Promise<number>;
 }
 
 /** Questions, secrets, settings and timers, wired to the rest of the kernel. */
@@ -70,7 +74,7 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvStore): Lifecyc
   const dropTraces: LifecycleServices['dropTraces'] = async (principal, capsule, purge) => {
     await cron.removeAll(capsule);
     await secrets.removeAll({ principal, capsule });
-    if (purge) await kv.clearPrefix(principal, capsule, '');
+    if (purge) await kv.clearAll(capsule);
   };
   return {
     questions,
@@ -90,7 +94,7 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvStore): Lifecyc
       await dropTraces(principal, capsule, purge);
       await env.removeAll(principal, capsule);
     },
-    countStored: (principal, capsule) => kv.count(principal, capsule),
+    countStored: (capsule) => kv.countAll(capsule),
   };
 }
 

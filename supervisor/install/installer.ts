@@ -39,8 +39,8 @@ export interface KeptData {
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** As `forget`, without the settings: they are the operator's and not the work of a hook. */
   dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
-  /** How many keys its store has. */
-  countStored(principal: string, capsule: string): Promise<number>;
+  /** How many keys its store has, for everybody it acted for. */
+  countStored(capsule: string): Promise<number>;
 }
 
 interface Prepared {
@@ -151,7 +151,7 @@ export class Installer {
   async #purgeLeft(name: string, purge: boolean, client: string): Promise<RemoveResult> {
     const { principal, audit, kept } = this.#parts;
     this.#requireOwn(name, undefined);
-    const count = await kept.countStored(principal, name);
+    const count = await kept.countStored(name);
     if (count === 0 || !purge) {
       const left = `one that was removed stored ${countValues(count)}; to drop: astrid capsule remove ${name} --purge`;
       const more = count === 0 ? 'see: astrid capsule list' : left;
@@ -203,7 +203,7 @@ export class Installer {
       manifest: examined.manifest,
       installed,
       reserved,
-      takesOver: before === null ? await kept.countStored(principal, facts.name) : 0,
+      takesOver: before === null ? await kept.countStored(facts.name) : 0,
       allowDowngrade: offer.allowDowngrade,
     });
     return { plan, isInstalled: before !== null };
@@ -236,7 +236,7 @@ export class Installer {
   /** Writes the record, runs the hook, starts. Whatever fails, what stood there before stands there again. */
   async #change(offer: Offer, plan: CapsulePlan): Promise<string | null> {
     const { store, principal, runner, kept } = this.#parts;
-    const storedBefore = await kept.countStored(principal, plan.name);
+    const storedBefore = await kept.countStored(plan.name);
     const change = await RecordChange.begin(store.place, principal, plan.name);
     let started = false;
     try {

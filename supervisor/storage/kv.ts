@@ -33,6 +33,10 @@ const KEYS_PER_TURN = 2048;
 const LONG_KEY_WEIGHT = 64;
 /** What one transaction of a clear removes at most, and one value more: lmdb reads what it removes. */
 const REMOVE_BYTES_MAX = 32 * 1024 * 1024;
+/** As `KEYS_PER_TURN`, for people whose keys are looked for. */
+const PEOPLE_PER_TURN = 128;
+/** Names are printable ASCII. */
+const EVERY_NAME = { start: Buffer.from([0]), end: Buffer.from([0xff]) };
 const JSON_BYTES_PER_KEY = 3;
 
 /**
@@ -153,6 +157,27 @@ export class KvStore {
       if (++count % KEYS_PER_TURN === 0) await nextTurn();
     }
     return count;
+  }
+
+  /** How many keys a capsule has, for everybody it acted for. */
+  async countAll(capsule: string): Promise<number> {
+    let count = 0;
+    for await (const principal of this.#everybody()) count += await this.count(principal, capsule);
+    return count;
+  }
+
+  /** Removes what a capsule stored, for everybody it acted for. */
+  async clearAll(capsule: string): Promise<void> {
+    for await (const principal of this.#everybody()) await this.clearPrefix(principal, capsule, '');
+  }
+
+  /** Whoever has a value has a row of usage: it is written in the same transaction, and stays when the value goes. */
+  async *#everybody(): AsyncGenerator<string> {
+    let seen = 0;
+    for (const key of this.#usage.keys(EVERY_NAME)) {
+      if (++seen % PEOPLE_PER_TURN === 0) await nextTurn();
+      yield key.toString();
+    }
   }
 
   /** Bytes that count against the quota of this principal. */

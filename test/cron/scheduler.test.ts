@@ -311,6 +311,21 @@ test('timers of a capsule that is removed, also those it set for other people an
   ]);
 });
 
+test('a timer that waits for its capsule, when that is removed, does not call the next capsule of its name', async (t) => {
+  const b = bench(t);
+  b.outcome = 'unavailable';
+  const request = { principal: 'alice', capsule: 'c', name: 'x', schedule: 'TZ=UTC 0 * * * *' };
+  await b.cron.schedule({ ...request, payload: Buffer.from('of the old one') });
+  b.scheduler.start();
+  await b.at(START + HOUR);
+  t.same(b.calls, ['x of the old one'], 'it was due, and nobody was there');
+  await b.cron.removeAll('c');
+  b.outcome = 'done';
+  b.scheduler.capsuleStarted('c');
+  await b.scheduler.drain();
+  t.equal(b.calls.length, 1);
+});
+
 test('timers that are being made when their capsule is removed, are gone: in memory and on disk', async (t) => {
   const b = bench(t);
   const rows = ['m', 'n', 'o'].map(

@@ -195,3 +195,15 @@ test('a walk over few keys with large values, lets others have their turn', asyn
     t.ok(turns >= 2, `${walk}: ${turns} turns`);
   }
 });
+
+test('what a capsule stored for everybody, counted and cleared, leaves other capsules of the same people alone', async (t) => {
+  const { kv } = openKv(t, { valueBytesMax: 1024 });
+  const people = Array.from({ length: 300 }, (_, index) => `p${index}`);
+  await Promise.all(people.map((who) => kv.set(who, 'fs', 'k', bytes('v'))));
+  await Promise.all(people.map((who) => kv.set(who, 'fs2', 'k', bytes('v'))));
+  t.equal(await kv.countAll('fs'), people.length);
+  t.equal(await kv.countAll('f'), 0);
+  await kv.clearAll('fs');
+  t.same([await kv.countAll('fs'), await kv.countAll('fs2')], [0, people.length]);
+  t.equal(kv.usage('p7'), kv.usage('p0'));
+});
