@@ -160,6 +160,13 @@ export const LIMITS = {
   auditRetryMs: 100,
   auditRetryMsMax: 5_000,
   auditCloseWaitMs: 2_000,
+  /**
+   * Directories that one capsule may read from before it has to wait, and how many more in each second after: the log names each of
+   * them, so their number is what bounds it. A search through a large source tree (6,000 directories, 80,000 files) takes longer
+   * to open its files than to wait for this.
+   */
+  auditReadPlacesBurst: 4096,
+  auditReadPlacesPerSecond: 128,
   // http (ABI reference 2.5)
   httpUrlCharsMax: 16 * KIB,
   httpHeadersMax: 100,

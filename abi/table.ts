@@ -20,6 +20,11 @@ export function syscallByName(name: string): SyscallRow | undefined {
   return BY_NAME.get(name);
 }
 
+/** A call's name in the log and in the operator's rules: without the prefix that all of them have. */
+export function actionOf(call: SyscallRow): string {
+  return call.name.slice('astrid_'.length);
+}
+
 export function syscallByNumber(number: number): SyscallRow | undefined {
   return SYSCALLS[number];
 }

@@ -1,6 +1,8 @@
 import { digestEvent, fitEvent } from '../abi/audit/event.js';
 import type { AuditEvent } from '../abi/audit-event.js';
+import { actionOf, SYSCALLS } from '../abi/table.js';
 import { DigestOfDigests } from './digest-of-digests.js';
+import { ReadPace } from './read-pace.js';
 
 export interface AuditSummaryOptions {
   readonly now: () => number;
@@ -13,8 +15,10 @@ const WINDOW_MS = 1000;
 const SINGLES_PER_KEY_MAX = 8;
 /** And so many of one actor, whatever they are: one that touches a new directory each time is a flood all the same. */
 const SINGLES_PER_ACTOR_MAX = 64;
+/** Then only the action tells them apart, but for reads: see `isRead`. */
 const KEYS_PER_ACTOR_MAX = 16;
 const ACTORS_MAX = 256;
+const TRACED: ReadonlySet<string> = new Set(SYSCALLS.filter(({ traced }) => traced).map(actionOf));
 
 /** Events that are alike: same actor, action, group of resources, outcome and verdict. */
 interface Bucket {
@@ -31,8 +35,10 @@ interface Bucket {
   ref: string | null;
 }
 
-/** One capsule acting for one principal in one session. */
+/** One capsule acting for one principal in one session; a shared one is a capsule acting for anybody. */
 interface Actor {
+  readonly isShared: boolean;
+  readonly keysMax: number;
   readonly session: string | null;
   readonly principal: string;
   readonly capsule: string | null;
@@ -47,11 +53,15 @@ interface Actor {
  * become one event with a count and a SHA-256 over their digests (32 bytes each, in order; abi/audit/event.ts), so whoever has
  * the events can prove that these were the ones. Each actor has its own bounds, so nobody's flood coarsens another's record.
  *
+ * A capsule chooses in which order it does things, so no flood of it may hide what it did: the action is always named, and what
+ * gives out content is named with its directory, too. Bounded is that by `readWaitMs`, which slows its reads down.
+ *
  * Pure: time comes from `now`, and whoever owns it calls `flushDue` a few times a second.
  */
 export class AuditSummary {
   readonly #options: AuditSummaryOptions;
   readonly #actors = new Map<string, Actor>();
+  readonly #pace: ReadPace;
   /** As an actor's `last`. */
   #last: Actor | null = null;
   #window = Number.NEGATIVE_INFINITY;
@@ -60,6 +70,12 @@ export class AuditSummary {
 
   constructor(options: AuditSummaryOptions) {
     this.#options = options;
+    this.#pace = new ReadPace(options.now);
+  }
+
+  /** How long a capsule has to wait before its next read, because it read from very many directories. */
+  readWaitMs(capsule: string): number {
+    return this.#pace.waitMs(capsule);
   }
 
   /**
@@ -71,7 +87,7 @@ export class AuditSummary {
     this.#emitBacklog();
     const fitted = fitEvent(event);
     const actor = this.#actorOf(fitted);
-    const bucket = bucketOf(actor, fitted);
+    const bucket = this.#bucketOf(actor, fitted);
     if (bucket.singles < SINGLES_PER_KEY_MAX && actor.singles < SINGLES_PER_ACTOR_MAX && bucket.count === 0) {
       this.#options.emit(fitted);
       bucket.singles += 1;
@@ -91,8 +107,8 @@ export class AuditSummary {
   flushSession(session: string | null): void {
     this.#roll();
     for (const actor of this.#actors.values()) {
-      // The shared actor may hold events of any session.
-      if (actor.session === session || actor === this.#actors.get(SHARED)) this.#summarise(actor);
+      // A shared actor may hold events of any session.
+      if (actor.session === session || actor.isShared) this.#summarise(actor);
     }
     this.#emitBacklog();
   }
@@ -156,57 +172,79 @@ export class AuditSummary {
       this.#last = known;
       return known;
     }
-    const key = this.#actors.size < ACTORS_MAX ? own : SHARED;
-    const shared = this.#actors.get(key);
-    if (shared !== undefined) return shared;
-    const identity =
-      key === SHARED ? { session: null, principal: 'system', capsule: null } : { session, principal, capsule };
+    if (this.#actors.size < ACTORS_MAX) return this.#addActor(own, event, false);
+    // One too many in this second. Who reads is still told: each such entry is paid for, as one more directory is.
+    const key = isRead(event) ? `read ${own}` : `any ${capsule}`;
+    return this.#actors.get(key) ?? this.#addActor(key, event, true);
+  }
+
+  #addActor(key: string, event: AuditEvent, isOver: boolean): Actor {
+    const isShared = isOver && !isRead(event);
+    const { session, principal } = isShared ? { session: null, principal: 'system' } : event;
     const actor: Actor = {
-      ...identity,
+      session,
+      principal,
+      capsule: event.capsule,
+      isShared,
+      keysMax: isOver && !isShared ? 0 : KEYS_PER_ACTOR_MAX,
       buckets: new Map(),
       last: null,
-      singles: key === SHARED ? SINGLES_PER_ACTOR_MAX : 0,
+      singles: isOver ? SINGLES_PER_ACTOR_MAX : 0,
     };
     this.#actors.set(key, actor);
     return actor;
   }
+
+  #bucketOf(actor: Actor, event: AuditEvent): Bucket {
+    const { action, outcome } = event;
+    const { verdict } = event.authorization;
+    const resource = groupResource(event.resource);
+    const { last } = actor;
+    if (last?.action === action && last.resource === resource && last.outcome === outcome && last.verdict === verdict)
+      return last;
+    const own = keyOf(action, resource, event);
+    const known = actor.buckets.get(own);
+    if (known !== undefined) {
+      actor.last = known;
+      return known;
+    }
+    if (actor.buckets.size < actor.keysMax) return addBucket(actor, own, event, resource, 0);
+    if (isRead(event)) {
+      this.#pace.take(event.capsule);
+      return addBucket(actor, own, event, resource, 0);
+    }
+    // One too many: action, outcome and verdict are still told apart, of which there are few.
+    const key = keyOf(action, ANY, event);
+    return actor.buckets.get(key) ?? addBucket(actor, key, event, ANY, SINGLES_PER_KEY_MAX);
+  }
 }
 
-/** Where events go whose actor is one too many in this second. */
-const SHARED = 'shared';
 const ANY = '*';
 
-function bucketOf(actor: Actor, event: AuditEvent): Bucket {
+/** Gave out content. A person has to be able to see from where. */
+function isRead({ action, outcome }: AuditEvent): boolean {
+  return TRACED.has(action) && outcome !== 'denied' && outcome !== 'failed';
+}
+
+function keyOf(action: string, resource: string, { outcome, authorization }: AuditEvent): string {
+  return JSON.stringify([action, resource, outcome, authorization.verdict]);
+}
+
+function addBucket(actor: Actor, key: string, event: AuditEvent, resource: string, singles: number): Bucket {
   const { action, outcome } = event;
   const { verdict } = event.authorization;
-  const resource = groupResource(event.resource);
-  const { last } = actor;
-  if (last?.action === action && last.resource === resource && last.outcome === outcome && last.verdict === verdict)
-    return last;
-  const own = JSON.stringify([action, resource, outcome, verdict]);
-  const known = actor.buckets.get(own);
-  if (known !== undefined) {
-    actor.last = known;
-    return known;
-  }
-  const full = actor.buckets.size >= KEYS_PER_ACTOR_MAX;
-  // One too many: outcome and verdict are still told apart, of which there are few.
-  const key = full ? JSON.stringify([ANY, ANY, outcome, verdict]) : own;
-  const shared = actor.buckets.get(key);
-  if (shared !== undefined) return shared;
-  const names = full ? { action: ANY, resource: ANY } : { action, resource };
   const bucket: Bucket = {
-    ...names,
+    resource,
+    action,
     outcome,
     verdict,
-    singles: 0,
+    singles,
     count: 0,
     digests: null,
     first: null,
     lastTime: 0,
     ref: null,
   };
-  if (full) bucket.singles = SINGLES_PER_KEY_MAX;
   actor.buckets.set(key, bucket);
   return bucket;
 }

@@ -87,6 +87,10 @@ export class AuditTrail implements AuditPort {
     });
   }
 
+  readWaitMs(capsule: string): number {
+    return this.#summary.readWaitMs(capsule);
+  }
+
   /** What the log does not take now is kept for the next try, and nothing further is let through until it is in. */
   #drain(): void {
     const pending = this.#pending;

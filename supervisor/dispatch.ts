@@ -1,8 +1,10 @@
 import { createHash, hash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { AuditEvent, Authorization } from '../abi/audit-event.js';
 import { asFault, Fault } from '../abi/errno.js';
 import type { CapsuleManifest } from '../abi/manifest.js';
 import type { SyscallRow } from '../abi/syscalls/row.js';
+import { actionOf } from '../abi/table.js';
 import type { Action, Decision } from './gate/types.js';
 import { OpenCallContext } from './open-call-context.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
@@ -21,6 +23,8 @@ export interface GatePort {
 export interface AuditPort {
   append(event: AuditEvent): Promise<unknown>;
   record(make: () => AuditEvent): void;
+  /** How long a traced call of this capsule has to wait before it is recorded. Absent: none ever waits. */
+  readWaitMs?(capsule: string): number;
 }
 
 export interface DispatchParts {
@@ -115,8 +119,25 @@ export class Dispatcher {
     }
     if (row.audit === 'before') return this.#runAfterAppend(call, decision.authorization);
     if (row.audit === 'none') return handler.run(request, context);
-    this.#record(call, decision.authorization, 'accepted');
-    return this.#runRecorded(call, decision.authorization, () => handler.run(request, context));
+    const waitMs = row.traced ? (this.#parts.audit.readWaitMs?.(context.capsule) ?? 0) : 0;
+    return waitMs > 0
+      ? this.#runAfterWait(call, decision.authorization, waitMs)
+      : this.#recordThenRun(call, decision.authorization);
+  }
+
+  #recordThenRun(call: OpenCall, authorization: Authorization): Buffer | Promise<Buffer> {
+    this.#record(call, authorization, 'accepted');
+    return this.#runRecorded(call, authorization, () => call.handler.run(call.request, call.context));
+  }
+
+  /** Each place that is read from has an entry of its own: who reads from very many is slowed down, so that this stays bounded. */
+  async #runAfterWait(call: OpenCall, authorization: Authorization, waitMs: number): Promise<Buffer> {
+    const { context } = call;
+    context.setWaiting('audit log');
+    await delay(waitMs);
+    context.setWaiting('');
+    if (context.cancel.aborted) throw new Fault('cancelled', 'the capsule is being stopped');
+    return this.#recordThenRun(call, authorization);
   }
 
   /** What was accepted and then failed, or was refused on the way, is recorded as that. */
@@ -241,7 +262,7 @@ class CallAction implements Action {
   }
 
   get name(): string {
-    return nameOf(this.call);
+    return actionOf(this.call);
   }
 
   get manifest(): CapsuleManifest {
@@ -265,11 +286,6 @@ class CallAction implements Action {
   at(resource: string, covered: boolean): CallAction {
     return new CallAction(this.call, this.#handler, this.#request, this.#context, this.#args, resource, covered);
   }
-}
-
-/** A call's name in the audit: without the prefix that all of them have. */
-function nameOf(row: SyscallRow): string {
-  return row.name.slice('astrid_'.length);
 }
 
 /** SHA-256 over name and arguments, each with its length: two different calls never hash alike by concatenation. */

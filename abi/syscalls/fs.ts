@@ -64,6 +64,7 @@ export const FS_CALLS = [
     returns: 'json',
     hostResult: true,
     capability: 'fs_read',
+    traced: true,
     errors: LOOKING,
     since: '0.1.0',
   }),
@@ -106,6 +107,7 @@ export const FS_CALLS = [
     returns: 'bytes',
     hostResult: true,
     capability: 'fs_read',
+    traced: true,
     errors: [
       'capability_missing',
       'escapes_root',

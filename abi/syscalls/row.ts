@@ -31,6 +31,8 @@ export interface SyscallRow {
   readonly path: 'supervisor' | 'one-way' | 'worker';
   /** Design section 6. `before`: acknowledged by the auditor before the effect; `with`: in order, not awaited. */
   readonly audit: 'before' | 'with' | 'none';
+  /** Gives out what stands at its resource. However many there are in a second, the log names the directory of each. */
+  readonly traced: boolean;
   /** What the call itself may answer, sorted. What the gate says of any call is in `GATE_CODES` and not repeated. */
   readonly errors: readonly FaultCode[];
   /** First version that serves the call; null: known, not served yet, and a module that imports it does not load. */
@@ -65,6 +67,7 @@ export const row = (init: RowInit): SyscallRow => ({
   blocking: false,
   path: 'supervisor',
   audit: 'with',
+  traced: false,
   since: null,
   ...init,
 });

@@ -3,6 +3,7 @@ import { test } from 'tap';
 import { digestEvent, encodeEvent } from '../../abi/audit/event.js';
 import type { AuditEvent } from '../../abi/audit-event.js';
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import { AuditSummary, groupResource } from '../../supervisor/audit-summary.js';
 import { fc } from '../kit/property.js';
 import { makeEvent } from './log-fixture.js';
@@ -146,7 +147,8 @@ test('a reference that differs within a summary is left out', (t) => {
 
 test('a capsule that touches a new place each time is bounded too, and coarsens nobody else', (t) => {
   const { summary, out } = bench();
-  for (let number = 0; number < 50_000; number += 1) summary.add(read(number, { resource: `cwd://d${number}/file` }));
+  const touch = (number: number) => read(number, { action: 'fs_exists', resource: `cwd://d${number}/file` });
+  for (let number = 0; number < 50_000; number += 1) summary.add(touch(number));
   for (let number = 0; number < 8; number += 1) summary.add(read(number, { capsule: 'quiet' }));
   summary.flushAll();
   t.ok(out.length < 100, `${out.length} entries`);
@@ -154,16 +156,87 @@ test('a capsule that touches a new place each time is bounded too, and coarsens 
   t.equal(out.filter((event) => event.capsule === 'quiet' && event.outcome === 'done').length, 8);
   const rest = out.find((event) => event.resource === '*');
   t.equal(rest?.capsule, 'fs', 'the catch-all still says who');
+  t.equal(rest?.action, 'fs_exists', 'and what it did');
   t.end();
 });
 
-test('very many actors in one second share a last bucket, and no event is lost', (t) => {
+test('what gives out content is named with its directory, however many places were touched before', (t) => {
   const { summary, out } = bench();
-  for (let number = 0; number < 1000; number += 1) summary.add(read(number, { principal: `p${number}` }));
+  for (let number = 0; number < 400; number += 1)
+    summary.add(read(number, { action: 'fs_exists', resource: `home://d${number}/f` }));
+  for (let number = 0; number < 400; number += 1) summary.add(read(number, { resource: `home://d${number}/f` }));
+  for (const name of ['id_ed25519', 'config']) summary.add(read(1, { resource: `home://.ssh/${name}` }));
+  summary.add(read(1, { action: 'fs_readdir', resource: 'home://.gnupg/private' }));
+  summary.flushAll();
+  const rows = out.map(({ action, resource }) => `${action} ${resource}`);
+  t.ok(rows.includes('read_file home://.ssh/*'), 'the directory of the two');
+  t.ok(rows.includes('fs_readdir home://.gnupg/private'), 'one alone is logged as itself');
+  t.notOk(rows.some((row) => row.startsWith('*') || row === 'read_file *' || row === 'fs_readdir *'));
+  t.equal(standsFor(out), 803);
+  t.end();
+});
+
+test('reads of so many directories are not refused here: their capsule, and no other, has to wait until some of it is made up for', (t) => {
+  const made = bench();
+  const { summary, out } = made;
+  const dirs = LIMITS.auditReadPlacesBurst + 16;
+  for (let number = 0; number < dirs; number += 1) {
+    if (summary.readWaitMs('fs') !== 0) t.fail(`waits at directory ${number}`);
+    summary.add(read(number, { resource: `cwd://d${number}/file` }));
+  }
+  const stepMs = Math.ceil(1000 / LIMITS.auditReadPlacesPerSecond);
+  t.equal(summary.readWaitMs('fs'), stepMs);
+  t.equal(summary.readWaitMs('quiet'), 0);
+  summary.add(read(0, { resource: 'cwd://d0/file' }));
+  t.equal(summary.readWaitMs('fs'), stepMs, 'a directory that is named in this second costs nothing');
+  made.now += stepMs;
+  t.equal(summary.readWaitMs('fs'), 0);
+  summary.add(read(0, { resource: 'cwd://last/file' }));
+  t.equal(summary.readWaitMs('fs'), stepMs);
+  made.now -= 5000;
+  t.equal(summary.readWaitMs('fs'), stepMs, 'a clock that was set back makes nobody wait longer');
+  made.now += 3_600_000;
+  t.equal(summary.readWaitMs('fs'), 0);
+  summary.flushAll();
+  t.equal(new Set(out.map(({ resource }) => resource.replace(/file$/, '*'))).size, dirs + 1);
+  t.end();
+});
+
+test('a read that the policy denied gave nothing out: such a flood is bounded like any other', (t) => {
+  const { summary, out } = bench();
+  const authorization = { layer: 'policy', verdict: 'deny', reason: 'no', ref: null } as const;
+  for (let number = 0; number < 10_000; number += 1)
+    summary.add(read(number, { resource: `home://d${number}/f`, outcome: 'denied', authorization }));
+  summary.flushAll();
+  t.ok(out.length < 100, `${out.length} entries`);
+  t.match(out.at(-1), { action: 'read_file', resource: '*', authorization: { verdict: 'deny' } });
+  t.equal(summary.readWaitMs('fs'), 0);
+  t.end();
+});
+
+test('very many actors in one second share a last bucket for each capsule, and no event is lost', (t) => {
+  const { summary, out } = bench();
+  const touch = (number: number) => read(number, { principal: `p${number}`, action: 'kv_get' });
+  for (let number = 0; number < 1000; number += 1) summary.add(touch(number));
   summary.flushSession('s-1');
   t.equal(standsFor(out), 1000);
   t.ok(out.length <= 257, 'the shared ones are logged before any session acts');
-  t.equal(out.at(-1)?.principal, 'system');
+  t.match(out.at(-1), { principal: 'system', capsule: 'fs', action: 'kv_get' });
+  t.end();
+});
+
+test('a read is logged with its principal and its directory, however many actors there were', (t) => {
+  const { summary, out } = bench();
+  for (let number = 0; number < 1000; number += 1)
+    summary.add(read(number, { principal: `p${number}`, action: 'kv_get' }));
+  for (let number = 0; number < 3; number += 1)
+    summary.add(read(number, { principal: 'victim', resource: `home://.ssh/${number}` }));
+  summary.flushAll();
+  t.match(
+    out.find(({ action }) => action === 'read_file'),
+    { capsule: 'fs', principal: 'victim', resource: 'home://.ssh/*', count: 3 },
+  );
+  t.equal(standsFor(out), 1003);
   t.end();
 });
 

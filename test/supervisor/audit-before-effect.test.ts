@@ -103,3 +103,31 @@ test('an effect that fails is recorded as failed', async (t) => {
   t.match(answer, { code: 'io_error' });
   t.same(happened, ['appended accepted', 'effect', 'recorded failed']);
 });
+
+const slow = (happened: string[]): AuditPort => ({
+  ...working(happened),
+  readWaitMs: (capsule) => {
+    happened.push(`${capsule} waits`);
+    return 1;
+  },
+});
+
+test('what gives out content is neither recorded nor served before its capsule has waited; nobody else waits', async (t) => {
+  for (const row of inSupervisor) {
+    const { happened } = await callWith(row, slow);
+    t.equal(happened.includes('demo waits'), row.traced, row.name);
+    if (row.traced) t.same(happened, ['demo waits', 'recorded accepted', 'effect'], row.name);
+  }
+  t.ok(inSupervisor.some(({ name, traced }) => name === 'astrid_read_file' && traced));
+});
+
+test('a capsule that is stopped while it waits reads nothing', async (t) => {
+  const row = inSupervisor.find(({ traced }) => traced) as SyscallRow;
+  running.cancel.abort();
+  t.teardown(() => {
+    running.cancel = new AbortController();
+  });
+  const { answer, happened } = await callWith(row, slow);
+  t.match(answer, { code: 'cancelled' });
+  t.same(happened, ['demo waits']);
+});
