@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { APPROVAL_MODES, type ApprovalMode } from '../abi/control.js';
 import { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
-import { SYSCALLS } from '../abi/table.js';
+import { actionOf, SYSCALLS } from '../abi/table.js';
+import { CAPSULE_NAME } from './capsule/names.js';
 import { findNearestKey } from './capsule/nearest-key.js';
 import { formatTomlPath, TomlLines, type TomlPath } from './capsule/toml-lines.js';
 import { normalBlock } from './host-names.js';
@@ -19,6 +20,7 @@ export interface PolicyConfig {
   /** Hosts that no capsule may request, in the spelling of host-names.ts. */
   readonly denyHosts: readonly string[];
   readonly denyCapsules: readonly string[];
+  /** Host calls, without their prefix. */
   readonly denyActions: readonly string[];
   readonly argumentBytesMax: number;
 }
@@ -44,7 +46,8 @@ const CONFIG_BYTES_MAX = 1024 * 1024;
 const LIST_MAX = 1000;
 const PATTERN_CHARS_MAX = 1024;
 const SCHEMES = ['cwd', 'home', 'tmp'];
-const SYSCALL_NAMES: ReadonlySet<string> = new Set(SYSCALLS.map((row) => row.name.replace(/^astrid_/, '')));
+/** What passes the gate, and so can be denied: the calls that the supervisor serves. The others are answered without asking it. */
+const GATED: ReadonlySet<string> = new Set(SYSCALLS.filter(({ path }) => path === 'supervisor').map(actionOf));
 
 const expected = (what: string) => ({ error: `expected ${what}` });
 const list = <T extends z.ZodType>(item: T, what: string) =>
@@ -55,9 +58,9 @@ const list = <T extends z.ZodType>(item: T, what: string) =>
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, expected(`one of ${values.map((value) => `"${value}"`).join(', ')}`));
 
-const capsuleName = z
-  .string(expected('the name of a capsule'))
-  .regex(/^[a-z0-9][a-z0-9_-]{0,127}$/i, expected('the name of a capsule'));
+/** A name that no capsule can have would block nothing, and look as if it did. */
+const CAPSULE = expected(`the name of a capsule, ${CAPSULE_NAME.is}`);
+const capsuleName = z.string(CAPSULE).regex(CAPSULE_NAME.pattern, CAPSULE);
 /** A pattern without a scheme would match nothing: a block that does not block is worse than an error. */
 const pathPattern = z
   .string(expected('a path pattern'))
@@ -82,9 +85,14 @@ const localPlace = z
       'a host and a port such as "localhost:11434", and no address but one of this machine or its private network',
     ),
   );
+const ACTION = expected(
+  'a host call that the gate decides, such as "write_file"; what the kernel does itself, such as "capsule.start", cannot be denied here',
+);
+/** Without the prefix of calls, as the gate compares it. */
 const actionName = z
-  .string(expected('the name of an action'))
-  .refine(isActionName, expected('a host call such as "write_file" or a kernel action such as "capsule.start"'));
+  .string(ACTION)
+  .transform((name) => name.replace(/^astrid_/, ''))
+  .refine((name) => GATED.has(name), ACTION);
 const section = <T extends z.ZodRawShape>(shape: T) =>
   z.strictObject(shape, expected('a section')).prefault({} as never);
 
@@ -219,10 +227,6 @@ function isPathPattern(pattern: string): boolean {
   if (scheme === null ? !pattern.startsWith('*') : !SCHEMES.includes(scheme[1]!)) return false;
   const rest = scheme === null ? pattern : pattern.slice(scheme[0].length);
   return rest === '' || rest.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
-}
-
-function isActionName(name: string): boolean {
-  return SYSCALL_NAMES.has(name.replace(/^astrid_/, '')) || /^[a-z]+(\.[a-z_]+)+$/.test(name);
 }
 
 function deepFreeze<T>(value: T): T {

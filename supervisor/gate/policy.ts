@@ -16,13 +16,12 @@ const TMP_IN_HOME = 'home://.local/tmp';
 
 /**
  * The operator's hard blocks. They come before everything that can say yes: no token, approval or mode lifts one.
- * The same rules judge a `deny_actions` entry with or without the `astrid_` prefix of a call.
  */
 export function makePolicyLayer(policy: PolicyConfig, foldsNames = namesFoldOn(process.platform)): Layer {
   const fold = foldsNames ? foldName : (text: string) => text;
   const paths = policy.denyPaths.map((pattern) => ({ pattern, glob: new Glob(fold(pattern)) }));
   const capsules = new Set(policy.denyCapsules);
-  const actions = new Set(policy.denyActions.map((name) => name.replace(/^astrid_/, '')));
+  const actions = new Set(policy.denyActions);
   const judge = (action: Action): Verdict => {
     if (action.argBytes > policy.argumentBytesMax) {
       return block(

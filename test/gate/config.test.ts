@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { Fault } from '../../abi/errno.js';
+import { SYSCALLS } from '../../abi/table.js';
 import { loadConfig, parseConfig } from '../../supervisor/config.js';
 
 function messageOf(work: () => unknown): string {
@@ -44,7 +45,7 @@ mode = "safe"
 deny_paths = ["home://.ssh/**", "**/.env"]
 deny_hosts = ["Bücher.example.", "*.Example.org", "0x7f.1", "[::FFFF:10.0.0.1]", "[2001:DB8:0::1]", "*"]
 deny_capsules = ["evil"]
-deny_actions = ["fs_unlink", "overlay.commit"]
+deny_actions = ["fs_unlink", "astrid_kv_set"]
 argument_bytes_max = 1024
 [tiers]
 accept_weaker = ["weather"]
@@ -67,7 +68,7 @@ store = "keyring"
       denyPaths: ['home://.ssh/**', '**/.env'],
       denyHosts: ['xn--bcher-kva.example', '*.example.org', '127.0.0.1', '10.0.0.1', '[2001:db8::1]', '*'],
       denyCapsules: ['evil'],
-      denyActions: ['fs_unlink', 'overlay.commit'],
+      denyActions: ['fs_unlink', 'kv_set'],
       argumentBytesMax: 1024,
     },
     tiers: { acceptWeaker: ['weather'] },
@@ -124,7 +125,25 @@ test('a configuration with something wrong, is one fault with key, line and what
     ]),
     ['[policy]\ndeny_paths = [""]', /^bad_config policy\.deny_paths\[0\] /],
     [`[policy]\ndeny_paths = ["*${'a'.repeat(1024)}"]`, /^bad_config policy\.deny_paths\[0\] .*1024/],
-    ['[policy]\ndeny_actions = ["write_fil"]', /^bad_config policy\.deny_actions\[0\] .*a host call such as/],
+    ['[policy]\ndeny_actions = ["write_fil"]', /^bad_config policy\.deny_actions\[0\] .*a host call that/],
+    ...['capsule.start', 'cron.fire', 'overlay.commit', 'no.such'].map((name): [string, RegExp] => [
+      `[policy]\ndeny_actions = ["kv_set", "${name}"]`,
+      /^bad_config policy\.deny_actions\[1\] .*line 2.*"write_file".*kernel.*cannot be denied/,
+    ]),
+    ...['get_config', 'get_caller', 'astrid_log', 'signal_ready', 'clock_ms'].map((name): [string, RegExp] => [
+      `[policy]\ndeny_actions = ["${name}"]`,
+      /^bad_config policy\.deny_actions\[0\] .*line 2.*"write_file"/,
+    ]),
+    ...['policy.deny_capsules', 'tiers.accept_weaker', 'process.network', 'capsules.disabled'].flatMap((key) =>
+      ['Ghost', 'ghost_', 'gh_ost', '-ghost', 'ghost-', 'a'.repeat(65)].map((name): [string, RegExp] => {
+        const [section, list] = key.split('.') as [string, string];
+        const field = key.replace('.', '\\.');
+        return [
+          `[${section}]\n${list} = ["ghost", "${name}"]`,
+          new RegExp(`^bad_config ${field}\\[1\\] .*line 2.*name of a capsule.*a-z, 0-9 and -`),
+        ];
+      }),
+    ),
     ['[policy]\nargument_bytes_max = -1', /^bad_config policy\.argument_bytes_max .*0 or more/],
     ['[policy]\nargument_bytes_max = 1.5', /^bad_config policy\.argument_bytes_max .*whole number/],
     ['[tiers]\naccept_weaker = [""]', /^bad_config tiers\.accept_weaker\[0\] .*name of a capsule/],
@@ -171,5 +190,14 @@ test('a configuration file that others may change, is no file, is too large or n
     messageOf(() => loadConfig(join(dir, 'dir'))),
     /^bad_config .*not a file/,
   );
+  t.end();
+});
+
+test('each call that the gate decides can be denied, with or without its prefix, and no other action', (t) => {
+  const accepts = (name: string) => messageOf(() => parseConfig(`[policy]\ndeny_actions = ["${name}"]`)) === 'accepted';
+  for (const row of SYSCALLS) {
+    t.equal(accepts(row.name), row.path === 'supervisor', row.name);
+    t.equal(accepts(row.name.replace('astrid_', '')), row.path === 'supervisor');
+  }
   t.end();
 });

@@ -76,7 +76,7 @@ test('the manifest layer, when topics stand in the publish section only, counts 
 test('the policy layer, with each kind of rule, blocks what it names and nothing else', (t) => {
   const layer = policyOf(`deny_paths = ["cwd://secret/**", "**/.env"]
     deny_capsules = ["evil"]
-    deny_actions = ["fs_unlink", "astrid_kv_set", "capsule.start"]
+    deny_actions = ["fs_unlink", "astrid_kv_set"]
     argument_bytes_max = 100`);
   const judge = (name: string, more = {}) => codeOf(layer.judge(makeAction(name, more), GUIDED));
   t.equal(judge('astrid_read_file'), 'pass');
@@ -87,10 +87,6 @@ test('the policy layer, with each kind of rule, blocks what it names and nothing
   t.equal(judge('astrid_kv_get', { capsule: 'evil' }), 'policy_denied');
   t.equal(judge('astrid_fs_unlink'), 'policy_denied');
   t.equal(judge('astrid_kv_set'), 'policy_denied', 'with the prefix too');
-  t.equal(
-    codeOf(layer.judge(makeAction({ name: 'capsule.start', capability: null, audit: 'before' }), GUIDED)),
-    'policy_denied',
-  );
   t.equal(judge('astrid_write_file', { argBytes: 100 }), 'pass');
   t.equal(judge('astrid_write_file', { argBytes: 101 }), 'policy_denied');
   t.equal(judge('astrid_kv_get', { resource: 'kv:../.env' }), 'pass', 'a key is no path');
