@@ -1,6 +1,7 @@
 import { createWriteStream, mkdirSync, readdirSync, statSync, unlinkSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import type { LogRow } from '../abi/control.js';
+import { showHiddenInLine } from '../abi/hidden-text.js';
 import { LIMITS } from '../abi/limits.js';
 import type { LogLevel } from '../abi/worker-protocol.js';
 
@@ -102,11 +103,9 @@ export class LogBook {
   #append(log: CapsuleLog, row: LogRow): void {
     const day = new Date(row.time).toISOString().slice(0, 10);
     if (log.fileDay !== day && row.time >= log.retryAt) this.#openFile(log, row.capsule, day, row.time);
-    // One line per row, whatever the capsule put into it: an injected newline must not look like another row.
-    const text = row.message.replace(
-      /[\u0000-\u001f\u007f]/g,
-      (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
-    );
+    // One line per row, whatever the capsule put into it: an injected newline must not look like another row, nor may anything in it
+    // steer the terminal of who opens the file.
+    const text = showHiddenInLine(row.message);
     const line = `${(row.time / 1000).toFixed(3)} ${row.level.toUpperCase()} [${row.capsule}] ${text}\n`;
     log.fileBytes += line.length;
     if (log.fileBytes <= FILE_BYTES_PER_DAY_MAX) log.file?.write(line);

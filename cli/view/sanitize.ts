@@ -1,3 +1,5 @@
+import { HIDDEN, showHidden, showHiddenInLine } from '../../abi/hidden-text.js';
+
 /**
  * Text from a capsule, a file or a log is data: nothing in it may steer the terminal or hide from the reader
  * (attack class 9: `ESC[2K`, `ESC]8;;`, bidi overrides, zero-width letters, newlines that scroll the question away).
@@ -9,18 +11,6 @@
  *  - `sanitizeProse`: hidden code points and whole escape sequences are dropped. For an agent's running text, where
  *    a joiner or a soft hyphen is ordinary spelling and an escape would only be noise.
  */
-
-/** C0 but for tab and newline, DEL, C1. */
-const CONTROLS = '\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f';
-/** Line and paragraph separators break lines in some terminals; interlinear marks swallow what they enclose. */
-const SEPARATORS = '\\u2028\\u2029\\ufff9-\\ufffb';
-/** What renders as nothing (zero-width, tags, bidi controls) and halves of surrogate pairs. */
-const INVISIBLE = '\\p{Default_Ignorable_Code_Point}\\p{Bidi_Control}\\p{Surrogate}';
-/** The one thing of these that is left: a variation selector right after the emoji it belongs to. */
-const EMOJI_STYLE = '(?<=\\p{Extended_Pictographic})[\\ufe0e\\ufe0f]';
-
-const HIDDEN = new RegExp(`(?!${EMOJI_STYLE})[${CONTROLS}${SEPARATORS}${INVISIBLE}]`, 'gu');
-const LINE_BREAKS = /[\n\t]/g;
 
 /**
  * A whole sequence: CSI, then the string kinds (OSC, DCS, SOS, PM, APC) up to their terminator, then the short ones.
@@ -35,19 +25,11 @@ const SEQUENCE = new RegExp(
   'gu',
 );
 
-function showCodePoint(hidden: string): string {
-  return `\\u{${(hidden.codePointAt(0) ?? 0).toString(16)}}`;
-}
-
 /** Multi-line text with every hidden code point written out; newline and tab stay. Output holds no control character. */
-export function sanitizeText(text: string): string {
-  return text.replace(HIDDEN, showCodePoint);
-}
+export const sanitizeText = showHidden;
 
 /** As `sanitizeText`, and on one line: newline and tab are written out too, so that one value is one line. */
-export function sanitizeLine(text: string): string {
-  return sanitizeText(text).replace(LINE_BREAKS, (c) => (c === '\n' ? '\\n' : '\\t'));
-}
+export const sanitizeLine = showHiddenInLine;
 
 /** Running text: escape sequences and hidden code points are dropped; newline and tab stay. */
 export function sanitizeProse(text: string): string {

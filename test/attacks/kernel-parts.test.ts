@@ -30,6 +30,21 @@ test('log lines of one burst, all of them are in the file', async (t) => {
   t.match(text, /first[\s\S]*second[\s\S]*third/);
 });
 
+test('a log line that steers a terminal, breaks lines or turns their order, stands in the file written out', async (t) => {
+  const directory = t.testdir({});
+  const book = new LogBook(directory);
+  const hostile = 'a\u001b[2Kb\u009b2Kc\u0085d\u202ee\u2066f\u200bg\u2028h\ufeffi\nj\tk\r\u007f';
+  book.write('talker', 'info', `${hostile} Grüße 你好 ⚠\ufe0f`);
+  await book.close();
+  const [file] = readdirSync(join(directory, 'talker'));
+  const text = readFileSync(join(directory, 'talker', file ?? ''), 'utf8');
+  t.notMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/);
+  const shown =
+    '[talker] a\\u{1b}[2Kb\\u{9b}2Kc\\u{85}d\\u{202e}e\\u{2066}f\\u{200b}g\\u{2028}h\\u{feff}i\\nj\\tk\\u{d}\\u{7f} Grüße 你好 ⚠\ufe0f\n';
+  t.ok(text.endsWith(shown), text);
+  t.equal(text.split('\n').length, 2, 'one line');
+});
+
 test('a log directory that cannot be made, no rejection is left unhandled', async (t) => {
   const directory = t.testdir({ talker: 'a file where a directory should be' });
   const unhandled: unknown[] = [];
