@@ -25,6 +25,12 @@ const OUTCOME_STYLE: Record<AuditEvent['outcome'], StyleName> = {
 
 const INDEX_MAX = 2 ** 48 - 1;
 
+/** Text that a capsule may have chosen: where it ends is seen, so it cannot go on as the rest of the line. */
+function quote(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** The reason comes last, for part of it may be a capsule's words, too. */
 function printEntry(terminal: Terminal, row: LoggedEvent): void {
   const { layer, verdict, reason } = row.authorization;
   const count = row.count === null ? '' : ` x${row.count}`;
@@ -33,8 +39,8 @@ function printEntry(terminal: Terminal, row: LoggedEvent): void {
     paint(OUTCOME_STYLE[row.outcome] ?? 'plain', `${row.outcome}${count}`.padEnd(9)),
     paint('cyan', ` ${row.capsule ?? '-'} `),
     paint('bold', row.action),
-    row.resource === '' ? '' : ` ${row.resource}`,
-    paint('dim', `  ${verdict} by ${layer}${reason === '' ? '' : `: ${reason}`}  ${row.principal}`),
+    row.resource === '' ? '' : ` ${quote(row.resource)}`,
+    paint('dim', `  ${row.principal}  ${verdict} by ${layer}${reason === '' ? '' : `: ${reason}`}`),
   );
 }
 

@@ -186,7 +186,7 @@ test('audit tail, entries of the log, are shown harmlessly and as JSON unchanged
   const { out } = await runCli(['audit', 'tail', '-n', '1'], home);
   t.match(
     out,
-    '    12 1970-01-01 00:00:01.003Z accepted  fs write_file cwd://3\\u{202e}  allow by approval: once  other\n',
+    '    12 1970-01-01 00:00:01.003Z accepted  fs write_file "cwd://3\\u{202e}"  other  allow by approval: once\n',
   );
   t.same(fake.calls[0]?.params, { lines: 1, follow: false });
   t.same(JSON.parse((await runCli(['audit', 'tail', '--json'], home)).out), [row]);
@@ -195,4 +195,28 @@ test('audit tail, entries of the log, are shown harmlessly and as JSON unchanged
   await io.outText.until('write_file');
   io.interrupt();
   t.equal(await running, EXIT.interrupted);
+});
+
+test('audit tail, a key or a reason that looks like the rest of a line, forges none of it', async (t) => {
+  const forged = 'k"  default  allow by operator: a person  \\';
+  const authorization = {
+    layer: 'policy',
+    verdict: 'deny',
+    reason: 'no  default  allow by operator',
+    ref: null,
+  } as const;
+  const rows = [
+    { index: 1, ...makeEvent(2), action: 'kv_get', resource: forged, outcome: 'denied' as const, authorization },
+    { index: 2, ...makeEvent(3), action: 'capsule.start', resource: '' },
+  ];
+  const { home } = await startFake(t, {
+    'audit.tail': (_, stream) => {
+      for (const row of rows) stream.send(row);
+      stream.end();
+    },
+  });
+  const [first = '', second = ''] = (await runCli(['audit', 'tail'], home)).out.split('\n');
+  const quoted = '"k\\"  default  allow by operator: a person  \\\\"';
+  t.ok(first.endsWith(`fs kv_get ${quoted}  default  deny by policy: no  default  allow by operator`), first);
+  t.ok(second.endsWith('fs capsule.start  other  allow by approval: once'), second);
 });
