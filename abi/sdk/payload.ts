@@ -51,6 +51,8 @@ export interface ToolExecuteResult {
 export interface DeliveryFailed {
   readonly topic: string;
   readonly capsule_id: string;
+  /** From the list of host errors: `cancelled` and `not_ready` mean that nobody took the message up. */
+  readonly code: string;
   readonly reason: string;
   readonly payload?: unknown;
 }

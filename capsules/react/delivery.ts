@@ -1,10 +1,13 @@
 import type { Message } from 'astrid/sdk/llm';
 import * as log from 'astrid/sdk/log';
 import { type DeliveryFailed, unwrap } from 'astrid/sdk/payload';
+import * as time from 'astrid/sdk/time';
+import { forgetProvider } from './discover.js';
 import { announceEnding, respond } from './ending.js';
 import { appendHistory } from './history.js';
 import { repeatRequest } from './model-step.js';
 import { beginTurn } from './prompt.js';
+import { noteCrash } from './recent.js';
 import { goOnWhenDone, settleCall, settleOpenCalls } from './tool-step.js';
 import { loadTurn, openTurns, saveTurn, type Turn } from './turn.js';
 
@@ -15,6 +18,8 @@ import { loadTurn, openTurns, saveTurn, type Turn } from './turn.js';
 
 const SELF = 'react';
 const APPENDS_MAX = 2;
+/** Codes of a message that nobody took up: its capsule was stopped, or is not started again. All others are crashes. */
+const NOT_TAKEN: ReadonlySet<string> = new Set(['cancelled', 'not_ready']);
 
 interface Lost {
   readonly failure: DeliveryFailed;
@@ -39,8 +44,10 @@ export function handleFailure(failure: DeliveryFailed): void {
   row?.recover({ failure, fields: fields as Record<string, unknown> });
 }
 
-/** The provider died. */
+/** The provider died, or takes nothing any more; then another one is asked, if there is one. */
 function repeatLostRequest({ failure, fields }: Lost): void {
+  if (NOT_TAKEN.has(failure.code)) forgetProvider(failure.topic);
+  else noteCrash(time.now());
   const turn = turnOfRequest(fields['request_id']);
   if (turn !== undefined) repeatRequest(turn, `the provider stopped (${shortReason(failure)})`);
 }
@@ -105,6 +112,12 @@ function appendAgain({ fields }: Lost): void {
   if (typeof session_id !== 'string' || !Array.isArray(messages)) return;
   if (tries < APPENDS_MAX) appendHistory(session_id, messages as Message[], tries + 1);
   else log.error(`a turn of session ${session_id} could not be added to its history`);
+}
+
+/** `astrid.v1.health.failed`: a process ended by itself, and the kernel may be starting it again. */
+export function handleCrash(capsule: string): void {
+  // This capsule's own end is not why another one is silent.
+  if (capsule !== SELF) noteCrash(time.now());
 }
 
 /** One line: a reason may be a stack trace, and goes to people and models. */

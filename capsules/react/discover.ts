@@ -2,7 +2,7 @@ import * as hooks from 'astrid/sdk/hooks';
 import { type Provider, providerSchema, type ToolDefinition, toolDefinitionSchema } from 'astrid/sdk/llm';
 import * as log from 'astrid/sdk/log';
 import * as time from 'astrid/sdk/time';
-import { Recent } from './recent.js';
+import { mayReturn, Recent } from './recent.js';
 import type { Settings } from './settings.js';
 
 /** What is there right now: which provider to ask, and which tools to offer. Both by asking every capsule. */
@@ -17,27 +17,54 @@ const REQUEST_PREFIX = 'llm.v1.request.generate.';
 const REQUEST_TOPIC = /^llm\.v1\.request\.generate\.[A-Za-z0-9_-]{1,64}$/;
 const TOOL_NAME = /^[A-Za-z0-9_:-]{1,64}$/;
 const TOOLS_MAX = 128;
-/** Longer than the longest pause between two restarts. */
-const REMEMBERED_MS = 5 * 60_000;
+const recentProviders = new Recent<Provider>();
+const recentTools = new Recent<ToolDefinition>();
 
-const recentProviders = new Recent<Provider>(REMEMBERED_MS);
-const recentTools = new Recent<ToolDefinition>(REMEMBERED_MS);
+/** There is nobody to ask; `reason` is the turn's. */
+export class NoProvider extends Error {
+  readonly reason: 'bad_config' | 'no_provider';
+
+  constructor(reason: NoProvider['reason'], message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
 
 /**
- * The configured provider, else the first by id that describes itself, the built-in one only when it is alone.
- * @throws Error when the configured topic is none.
+ * The provider that the settings name; else the first by id of those that describe themselves, the built-in one only when
+ * it is alone. One that was seen lately counts while it may be in a restart, and no other does: nothing answers a request
+ * that no capsule takes.
+ * @throws NoProvider
  */
-export function chooseProvider(settings: Settings): ChosenProvider {
-  const { providerTopic, model } = settings;
-  if (providerTopic !== '') {
-    if (!REQUEST_TOPIC.test(providerTopic)) throw new Error(`llm_provider_topic: expected ${REQUEST_PREFIX}<provider>`);
-    return { topic: providerTopic, model: model || providerTopic.slice(REQUEST_PREFIX.length) };
-  }
+export function chooseProvider({ providerTopic: named, model }: Settings): ChosenProvider {
+  if (named !== '' && !REQUEST_TOPIC.test(named))
+    throw new NoProvider('bad_config', `llm_provider_topic: expected ${REQUEST_PREFIX}<provider>`);
+  const nowMs = time.now();
   const answers = hooks.trigger('llm.v1.request.describe').flatMap(readProviders);
-  const providers = recentProviders.refresh(new Map(answers.map((entry) => [entry.id, entry])), time.now());
-  const fallback = { id: FALLBACK_ID, request_topic: `${REQUEST_PREFIX}${FALLBACK_ID}` };
-  const chosen = providers.find(({ id }) => id !== FALLBACK_ID) ?? fallback;
-  return { topic: chosen.request_topic, model: model || chosen.id };
+  const providers = recentProviders.refresh(new Map(answers.map((entry) => [nameOf(entry), entry])), nowMs);
+  const chosen =
+    named === ''
+      ? (providers.find(({ id }) => id !== FALLBACK_ID) ?? providers[0])
+      : providers.find((provider) => provider.request_topic === named);
+  if (chosen !== undefined) return { topic: chosen.request_topic, model: model || chosen.id };
+  // After a crash of this capsule, too, what is in a restart was never seen: its topic is known all the same.
+  if (mayReturn(Number.NEGATIVE_INFINITY, nowMs)) {
+    const topic = named || `${REQUEST_PREFIX}${FALLBACK_ID}`;
+    return { topic, model: model || topic.slice(REQUEST_PREFIX.length) };
+  }
+  const offered = providers.map((provider) => provider.request_topic).join(', ') || 'none';
+  const nobody = 'no capsule offers one (llm.v1.request.describe had no answer); see: astrid ps';
+  throw new NoProvider('no_provider', named === '' ? nobody : `llm_provider_topic is ${named}; offered: ${offered}`);
+}
+
+/** Nobody takes messages there any more; a capsule that was started again describes itself again. */
+export function forgetProvider(topic: string): void {
+  recentProviders.drop((provider) => provider.request_topic === topic);
+}
+
+/** By id, and by topic where two have the same: an order that does not depend on who answered first. */
+function nameOf({ id, request_topic }: Provider): string {
+  return `${id}\n${request_topic}`;
 }
 
 function readProviders(answer: unknown): Provider[] {

@@ -5,10 +5,11 @@ import type { StreamEvent } from 'astrid/sdk/llm';
 import * as log from 'astrid/sdk/log';
 import * as runtime from 'astrid/sdk/runtime';
 import { type Schema, s } from 'astrid/sdk/schema';
-import { handleFailure } from './delivery.js';
+import { handleCrash, handleFailure } from './delivery.js';
 import { endFailed, respond } from './ending.js';
 import { clearHistory } from './history.js';
 import { handleCancel, handlePrompt } from './prompt.js';
+import { forgetCrashes } from './recent.js';
 import { readSettings } from './settings.js';
 import { handleEvent } from './stream.js';
 import { settleCall } from './tool-step.js';
@@ -29,9 +30,11 @@ const clearSchema = s.openObject({ session_id: sessionId });
 const failureSchema = s.openObject({
   topic: s.string(),
   capsule_id: s.string(),
+  code: s.string().default(''),
   reason: s.string(),
   payload: s.json().optional(),
 });
+const crashSchema = s.openObject({ capsule_id: s.string() });
 const resultSchema = s.openObject({
   call_id: s.string(),
   result: s.openObject({ content: s.string(), is_error: s.boolean().default(false) }),
@@ -88,6 +91,10 @@ defineCapsule({
     }),
 
     handle_delivery_failed: on(failureSchema, handleFailure),
+
+    handle_health_failed: on(crashSchema, ({ capsule_id }) => handleCrash(capsule_id)),
+
+    handle_capsules_loaded: forgetCrashes,
 
     handle_watchdog_tick: (payload) => sweepTurns(scopeOf(payload)),
 

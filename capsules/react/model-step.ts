@@ -1,7 +1,7 @@
 import * as ipc from 'astrid/sdk/ipc';
 import { randomUuid } from 'astrid/sdk/random';
 import * as time from 'astrid/sdk/time';
-import { collectTools } from './discover.js';
+import { chooseProvider, collectTools, NoProvider } from './discover.js';
 import { endFailed } from './ending.js';
 import { fitMessages } from './fit.js';
 import { readHistory } from './history.js';
@@ -17,6 +17,20 @@ const SYSTEM = [
   'When a tool says approval_denied, accept it and say so; when it says approval_queued, say that it waits for the person.',
 ].join(' ');
 
+/** Chooses whom the turn asks. False: there is nobody, and the turn has ended with the reason. */
+export function findModel(turn: Turn): boolean {
+  try {
+    const provider = chooseProvider(readSettings());
+    turn.providerTopic = provider.topic;
+    turn.model = provider.model;
+    return true;
+  } catch (thrown) {
+    const reason = thrown instanceof NoProvider ? thrown.reason : 'provider_failed';
+    endFailed(turn, reason, `No model can be asked: ${(thrown as Error).message}`);
+    return false;
+  }
+}
+
 /** The next question to the model, unless the turn has had its share. */
 export function requestModel(turn: Turn): void {
   const { iterationsMax } = readSettings();
@@ -29,7 +43,10 @@ export function requestModel(turn: Turn): void {
   sendRequest(turn);
 }
 
-/** The same question once more, after its answer was lost; the second time the turn ends. `why` is for the person. */
+/**
+ * The same question once more, after its answer was lost; the second time the turn ends. Who is asked is chosen again: the
+ * provider may be gone. `why` is for the person.
+ */
 export function repeatRequest(turn: Turn, why: string): void {
   forgetAnswer(turn.requestId);
   if (turn.repeats >= REPEATS_MAX) {
@@ -37,6 +54,7 @@ export function repeatRequest(turn: Turn, why: string): void {
     return;
   }
   turn.repeats++;
+  if (!findModel(turn)) return;
   // Words of the lost answer may be on a screen already.
   ipc.publish('agent.v1.stream.delta', { session_id: turn.sessionId, text: '', turn: turn.id, reset: true });
   sendRequest(turn);

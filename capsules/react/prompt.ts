@@ -2,9 +2,8 @@ import * as ipc from 'astrid/sdk/ipc';
 import * as log from 'astrid/sdk/log';
 import { randomUuid } from 'astrid/sdk/random';
 import * as time from 'astrid/sdk/time';
-import { chooseProvider } from './discover.js';
 import { abandonTurn, announceEnding, endFailed, respond } from './ending.js';
-import { requestModel } from './model-step.js';
+import { findModel, requestModel } from './model-step.js';
 import { readSettings } from './settings.js';
 import { addMessage, loadTurn, newTurn, saveTurn, type Turn } from './turn.js';
 import { isOverdue } from './watchdog.js';
@@ -42,15 +41,7 @@ function echoContext(context: unknown): { context?: unknown } {
 
 /** Also where a turn goes on whose prompt was stored when this capsule was restarted. */
 export function beginTurn(turn: Turn): void {
-  try {
-    const provider = chooseProvider(readSettings());
-    turn.providerTopic = provider.topic;
-    turn.model = provider.model;
-  } catch (thrown) {
-    endFailed(turn, 'bad_config', `No model can be asked: ${(thrown as Error).message}`);
-    return;
-  }
-  requestModel(turn);
+  if (findModel(turn)) requestModel(turn);
 }
 
 /** `context.action = cancel_turn` with an empty text (ABI reference 5.5). Without a turn there is nothing to cancel. */

@@ -5,7 +5,7 @@ export const SECTION_MEANINGS: Readonly<Record<string, string>> = {
   imports:
     'Interfaces that must be there before the capsule starts: `[imports.NAMESPACE]` with `INTERFACE = "^1.0"`, or `"NAMESPACE:INTERFACE" = "^1.0"` in `[imports]`. The value may be a table with the keys below.',
   exports:
-    'Interfaces that this capsule offers, written like imports, with a full version. When several capsules offer one, the highest version counts first, equal versions go by name; all of them hear the topics.',
+    "Interfaces that this capsule offers, written like imports, with a full version. When several capsules offer one, the highest version counts first, equal versions go by name; all of them hear the topics. Which of several models is asked is the agent loop's choice: [Models](capsules.md#models).",
   capabilities:
     'What the capsule may do. What a call needs is granted only if it is asked for here; keeping values needs nothing.',
   env: 'Settings that are asked for at install: `NAME = { type = "string" }`. The keys below are those of the table.',

@@ -131,8 +131,20 @@ export class GuestKernel implements HostPort {
     this.#tellsFailures = false;
   }
 
+  /** Its process ended by itself, and was started again later. */
   setAway(name: string, away: boolean): void {
     this.capsule(name).away = away;
+    if (away) this.publish(null, 'astrid.v1.health.failed', { capsule_id: name, reason: 'killed' }, null);
+  }
+
+  /** As an operator removes one: what waits for it fails, and the others are told that there was a change. */
+  remove(name: string): void {
+    const capsule = this.capsule(name);
+    this.#capsules.delete(name);
+    const waiting = this.#queue.filter((invocation) => invocation.capsule === name);
+    this.#queue.splice(0, Number.POSITIVE_INFINITY, ...this.#queue.filter((one) => one.capsule !== name));
+    for (const invocation of waiting) this.#fail(capsule, invocation, 'the capsule is being stopped', 'cancelled');
+    this.publish(null, 'astrid.v1.capsules_loaded', { type: 'raw_json', status: 'ready' }, null);
   }
 
   /** Views of what was published on a topic (subscription rule), in order. */
@@ -229,12 +241,12 @@ export class GuestKernel implements HostPort {
     this.#crashes.splice(this.#crashes.indexOf(crash), 1);
   }
 
-  #fail(capsule: Capsule, { message, session }: Invocation, reason: string): null {
+  #fail(capsule: Capsule, { message, session }: Invocation, reason: string, code = 'crashed'): null {
     if (this.#tellsFailures && message !== null && !/delivery\.failed|watchdog\.tick/.test(message.topic)) {
       const failure = {
         topic: message.topic,
         capsule_id: capsule.name,
-        code: 'crashed',
+        code,
         reason,
         payload: message.view,
       };

@@ -17,23 +17,26 @@ export const calls = (...list: readonly { id: string; name: string; args: string
 ];
 
 /** A provider capsule that says what a test wants, as a manifest and a script for `GuestKernel.install`. */
-export async function scriptProvider(answers: readonly Scripted[]): Promise<[CapsuleManifest, string]> {
+export async function scriptProvider(
+  answers: readonly Scripted[],
+  name = 'scripted',
+): Promise<[CapsuleManifest, string]> {
   const manifest = parseManifest(`
     [package]
-    name = "scripted"
+    name = "${name}"
     version = "1.0.0"
     abi = 3
     [[component]]
-    file = "scripted.wasm"
+    file = "${name}.wasm"
     [exports.astrid]
     llm = "1.0.0"
     [publish]
-    "llm.v1.stream.scripted" = "opaque"
+    "llm.v1.stream.${name}" = "opaque"
     [[interceptor]]
     event = "llm.v1.request.describe"
     action = "describe"
     [[interceptor]]
-    event = "llm.v1.request.generate.scripted"
+    event = "llm.v1.request.generate.${name}"
     action = "generate"
   `);
   const script = await bundleGuestSource(`
@@ -42,14 +45,14 @@ export async function scriptProvider(answers: readonly Scripted[]): Promise<[Cap
     import * as ipc from 'astrid/sdk/ipc';
     import * as kv from 'astrid/sdk/kv';
     const answers = ${JSON.stringify(answers)};
-    const entry = { id: 'scripted', request_topic: 'llm.v1.request.generate.scripted', stream_topic: 'llm.v1.stream.scripted' };
+    const entry = { id: '${name}', request_topic: 'llm.v1.request.generate.${name}', stream_topic: 'llm.v1.stream.${name}' };
     defineCapsule({ interceptors: {
       describe: () => proceed({ providers: [entry] }),
       generate: ({ request_id }) => {
         const asked = kv.getJson('asked') ?? 0;
         kv.setJson('asked', asked + 1);
         const events = answers[Math.min(asked, answers.length - 1)];
-        for (const event of events) ipc.publish('llm.v1.stream.scripted', { type: 'llm_stream_event', request_id, event });
+        for (const event of events) ipc.publish('llm.v1.stream.${name}', { type: 'llm_stream_event', request_id, event });
       },
     } });
   `);
