@@ -117,7 +117,8 @@ function reportEnd(parts: HookParts, process: CapsuleProcess, why: Fault, lastCa
   const reason = `${why.code}: ${why.message}`;
   const event = kernelEvent('capsule.exit', process.name, outcome, reason, { capsule: process.name });
   parts.audit.record(() => event);
-  if (asked || isTemporary(process)) return;
+  // What an operator killed and what comes back is waited for like a crash; what was stopped is gone.
+  if ((asked && process.state !== 'backoff') || isTemporary(process)) return;
   const failure = { capsule_id: process.name, reason };
   parts.publishKernel('astrid.v1.health.failed', failure, KERNEL_ACTOR);
 }
