@@ -44,7 +44,7 @@ const DESCRIBE = 'tool_describe';
 /**
  * Sets what the adaptor around the script reads: `__astrid_dispatch` (an entry point and its input bytes to its output
  * bytes), `__astrid_exports` (the exports to make) and `__astrid_actions` (for checks against the manifest).
- * @throws Error when two things claim one action.
+ * @throws Error when two things claim one action, or an entry of `tools` is not made by `tool()`.
  */
 export function defineCapsule(definition: CapsuleDefinition): void {
   const globals = globalThis as GuestGlobals;
@@ -85,11 +85,19 @@ function collectActions(definition: CapsuleDefinition): Map<string, Action> {
   for (const [name, handler] of Object.entries(definition.interceptors ?? {}))
     add(name, interceptorAction(name, handler));
   const tools = definition.tools ?? [];
+  tools.forEach(requireTool);
   for (const tool of tools)
     add(`tool_execute_${tool.name}`, (input) => then(tool.execute(parsePayload(input)), () => undefined));
   if (tools.length > 0) add(DESCRIBE, () => encodeJson(describeTools(tools, definition.description)));
   add(RESTARTED, () => then(definition.restarted?.(), () => undefined));
   return actions;
+}
+
+/** The build does not check types: an object that only looks like a tool would be one that nobody can call. */
+function requireTool(tool: Partial<Tool> | null | undefined, index: number): void {
+  if (typeof tool?.describe === 'function' && typeof tool.execute === 'function') return;
+  const name = typeof tool?.name === 'string' ? ` ("${tool.name}")` : '';
+  throw new Error(`tools[${index}]${name} is not made by tool() of astrid/sdk/tool`);
 }
 
 function interceptorAction(action: string, handler: InterceptorHandler): Action {

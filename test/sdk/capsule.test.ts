@@ -153,6 +153,12 @@ const TOOLS = `
   ] });
 `;
 
+test('tools, an entry that `tool()` did not make, refused when the capsule is built', async (t) => {
+  const plain = "{ name: 'plain', description: '', input: s.object({}), handler: () => '' }";
+  await t.rejects(load(`defineCapsule({ tools: [${plain}] });`), /tools\[0\] \("plain"\) is not made by tool\(\)/);
+  await t.rejects(load('defineCapsule({ tools: [null] });'), /tools\[0\] is not made by tool\(\)/);
+});
+
 test('tools, a call, its result on the topic of the tool', async (t) => {
   const { hook, calls } = await load(TOOLS);
   const run = (name: string, args: unknown = { n: 4 }): { content: string; is_error: boolean } => {
