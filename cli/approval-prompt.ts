@@ -30,7 +30,12 @@ function keysOf(row: ApprovalRow): string {
   return `${row.decisions.map((decision) => decision[0]).join('')}v`;
 }
 
-function showChoices(terminal: Terminal, row: ApprovalRow, hiddenLines: number): void {
+/** `again`: after a line that was no answer, in place of what the line with the choices said. */
+function showChoices(terminal: Terminal, row: ApprovalRow, hiddenLines: number, again: boolean): void {
+  if (again) {
+    terminal.control('clearLine');
+    terminal.write(paint('yellow', 'one key is wanted: '));
+  }
   const more = hiddenLines > 0 ? [paint('yellow', '  [v]iew all of it')] : [];
   const choices = row.decisions.map((decision) => CHOICES[decision]).join('  ');
   terminal.write(paint('bold', choices), paint('dim', ' (default)'), ...more, paint('bold', ' > '));
@@ -48,7 +53,8 @@ export async function askApproval(
     const { columns, rows } = terminal;
     const card = layOutApproval(row, { columns, rows, now: now(), reserve: RESERVED_LINES });
     printCard(terminal, card);
-    const choice = await input.readChoice(keysOf(row), () => showChoices(terminal, row, card.hiddenLines), dismissed);
+    const show = (again: boolean) => showChoices(terminal, row, card.hiddenLines, again);
+    const choice = await input.readChoice(keysOf(row), show, dismissed);
     if ('key' in choice && choice.key === 'v') {
       terminal.write('\n');
       printDetail(terminal, row);

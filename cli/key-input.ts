@@ -122,13 +122,25 @@ export class KeyInput {
 
   /**
    * One key out of `keys`. What was typed before the question was up does not count: everything is dropped until the
-   * keyboard was silent for a while; only then `show` is called and a key is taken. A paste is no answer either.
+   * keyboard was silent for a while; only then `show` is called and a key is taken. Its Enter may come with it. A paste or
+   * another line is no answer either; for the first such line `show` is called again, to say so: more would push away what
+   * is asked.
    */
-  readChoice(keys: string, show: () => void, dismissed: AbortSignal): Promise<Choice> {
-    return this.#ask<Choice>(show, dismissed, (typed, finish) => {
-      if (typed === '\r' || typed === '\n') finish({ ended: 'enter' });
-      else if (typed.length === 1 && keys.includes(typed.toLowerCase())) finish({ key: typed.toLowerCase() });
-    });
+  readChoice(keys: string, show: (again: boolean) => void, dismissed: AbortSignal): Promise<Choice> {
+    let told = false;
+    return this.#ask<Choice>(
+      () => show(false),
+      dismissed,
+      (typed, finish) => {
+        const key = typed.replace(/\r?\n$|\r$/, '').toLowerCase();
+        if (key === '') finish({ ended: 'enter' });
+        else if (key.length === 1 && keys.includes(key)) finish({ key });
+        else if (!told && /[\r\n]$/.test(typed)) {
+          told = true;
+          show(true);
+        }
+      },
+    );
   }
 
   /** One line of text for a question, shown as it is typed or, when hidden, not at all. What was typed before it does not count. */

@@ -14,6 +14,8 @@ export class TurnView {
   readonly #terminal: Terminal;
   /** Text streamed since the last thing that was no delta. */
   #streamed = '';
+  /** What was streamed when the turn ended: the complete response that follows may be just that. */
+  #said = '';
   #lineOpen = false;
 
   constructor(terminal: Terminal) {
@@ -38,6 +40,7 @@ export class TurnView {
         this.#warn(`(${event.count} messages were lost on the way here)`);
         break;
       case 'finished':
+        this.#said = this.#streamed;
         if (event.outcome !== 'ok') this.#warn(`(turn ended: ${event.outcome.replace('_', ' ')})`);
         break;
     }
@@ -58,6 +61,9 @@ export class TurnView {
   }
 
   #showResponse(text: string): void {
+    const said = this.#said;
+    this.#said = '';
+    if (this.#streamed === '' && text === said) return;
     const rest = text.startsWith(this.#streamed) ? text.slice(this.#streamed.length) : text;
     if (rest === text && this.#streamed !== '') this.endLine();
     this.#stream(rest);

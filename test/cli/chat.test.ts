@@ -91,6 +91,9 @@ test('chat, an approval, is shown, answered with one key and then settled', asyn
     ['d', 'deny'],
     ['\r', 'deny'],
     ['\x1b', 'deny'],
+    ['o\r', 'once'],
+    ['S\r\n', 'session'],
+    ['d\n', 'deny'],
   ] as const) {
     const count = fake.calls.filter((call) => call.method === 'approvals.answer').length + 1;
     fake.approval(makeApproval({ id: `a${count}` }));
@@ -118,6 +121,31 @@ test('chat, an answer typed before the question was shown, does not count', asyn
   t.same((await fake.waitCall('approvals.answer')).params, { id: 'a1', decision: 'deny' });
   fake.finishTurn('no', 'denied');
   await io.outText.until('turn ended: denied');
+  await leave(t, chat);
+});
+
+test('chat, a line while a question is up that is more than one key, is told that one key is wanted, once', async (t) => {
+  const chat = await openChat(t);
+  const { io, fake } = chat;
+  fake.approval(makeApproval());
+  await io.outText.until('[d]eny');
+  for (const line of ['list the files here\r', '/quit\r']) io.type(line);
+  await io.outText.until('one key is wanted: [o]nce');
+  io.type('o\r');
+  await fake.waitCall('approvals.answer');
+  const shown = await io.outText.until('allowed once');
+  t.notMatch(shown, /one key/);
+  await leave(t, chat);
+});
+
+test('chat, a turn that was denied, its answer is on the screen once', async (t) => {
+  const chat = await openChat(t);
+  const { io, fake } = chat;
+  io.type('write it\r');
+  await fake.waitCall('bus.publish');
+  fake.publish('agent.v1.stream.delta', { type: 'custom', data: { session_id: 's1', text: 'It was denied.' } });
+  fake.finishTurn('It was denied.', 'denied');
+  t.equal((await io.outText.until(PROMPT)).match(/It was denied/g)?.length, 1);
   await leave(t, chat);
 });
 
