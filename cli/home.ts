@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { Fault } from '../abi/errno.js';
+import { makeDirectories } from '../abi/make-directories.js';
 
 const OTHERS = 0o077;
 const TOKEN_BYTES_MAX = 4096;
@@ -18,12 +19,16 @@ export interface Home {
   readonly close: () => Promise<void>;
 }
 
-/** The home's absolute path: `--home`, else `ASTRID_HOME`, else `~/.astrid`. */
+/**
+ * The home's absolute path: `--home`, else `ASTRID_HOME`, else `~/.astrid`. An empty variable counts as none, as shells
+ * treat it; an empty `--home` is most likely a variable that was not set, and must not reach the real home.
+ */
 export function resolveHome(
   flag: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
   cwd: string,
 ): string {
+  if (flag === '') throw new Fault('invalid_argument', '--home must not be empty', { field: 'home' });
   const given = flag ?? env['ASTRID_HOME'];
   if (given === undefined || given === '') return join(homedir(), '.astrid');
   if (flag === undefined && !isAbsolute(given)) {
@@ -89,7 +94,7 @@ export async function openHome(path: string, uid: number | undefined = process.g
 /** As `openHome`, making the directory (0700) when it is not there. */
 export async function openOrMakeHome(path: string): Promise<Home> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeDirectories(path, 0o700);
   } catch (error) {
     throw badHome(path, `cannot be made (${codeOf(error) || String(error)})`);
   }

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { chmod, mkdir, open, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../abi/errno.js';
+import { makeDirectories } from '../abi/make-directories.js';
 
 /** Longest path of a Unix socket that every platform we know accepts. */
 const SOCKET_PATH_BYTES_MAX = 103;
@@ -81,7 +82,7 @@ function describeHome(root: string): Home {
 
 async function makePrivate(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: PRIVATE_DIR });
+    await makeDirectories(path, PRIVATE_DIR);
     await checkPrivate(path);
   } catch (error) {
     if (error instanceof Fault) throw error;

@@ -18,7 +18,7 @@ const LOG_FLUSH_MS = 500;
 process.umask(0o077);
 const { values } = parseArgs({
   options: {
-    home: { type: 'string', default: process.env['ASTRID_HOME'] ?? join(homedir(), '.astrid') },
+    home: { type: 'string', default: process.env['ASTRID_HOME'] || join(homedir(), '.astrid') },
     builtins: { type: 'string', default: join(HERE, '../capsules') },
   },
 });

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
 import { test } from 'tap';
 import { EXIT } from '../../abi/errno.js';
 import { COMMAND_TABLE } from '../../cli/command-table.js';
+import { resolveHome } from '../../cli/home.js';
 import { EXIT_CODE_ROWS } from '../../cli/view/fault-view.js';
+import { openHome as openSupervisorHome } from '../../supervisor/home.js';
 import { makeHome } from '../kit/fake-supervisor.js';
 import { runCli } from '../kit/run-cli.js';
 
@@ -65,4 +68,25 @@ test('--home, relative to the working directory, and a home that others can read
   const { chmod } = await import('node:fs/promises');
   await chmod(home, 0o755);
   t.match(await runCli(['ps'], home), { exitCode: 1, err: /open to other users \(mode 755\).*chmod 700/ });
+});
+
+test('a home below a place where nothing can be made, is refused at once', {
+  skip: !existsSync('/proc/self'),
+}, async (t) => {
+  for (const home of ['/proc/no-such-place', '/proc/no-such-place/below']) {
+    const { exitCode, err } = await runCli(['start'], home);
+    t.equal(exitCode, 1, home);
+    t.match(err, `${home} cannot be made (ENOENT) (bad_home)`, home);
+    await t.rejects(openSupervisorHome(home), { code: 'bad_home' }, home);
+  }
+});
+
+test('an empty --home, is wrong use and not the real home', async (t) => {
+  const { exitCode, err } = await runCli(['ps'], '');
+  t.equal(exitCode, EXIT.usage);
+  t.match(err, '--home must not be empty');
+});
+
+test('an empty ASTRID_HOME, counts as none', async (t) => {
+  t.equal(resolveHome(undefined, { ASTRID_HOME: '' }, '/'), resolveHome(undefined, {}, '/'));
 });
