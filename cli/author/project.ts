@@ -5,6 +5,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Fault } from '../../abi/errno.js';
 import { buildIfChanged, type CachedBuild } from '../build/cache.js';
+import { readManifestFile } from '../capsule/package.js';
 import type { CommandArguments, CommandContext } from '../context.js';
 import type { Io } from '../io.js';
 import { findPackageRoot } from '../package-root.js';
@@ -26,12 +27,13 @@ export interface Project {
   readonly toolchainDir: string;
 }
 
-/** The directory named by `[DIR]`, the current one when absent. Fault `not_found`. */
+/** The directory named by `[DIR]`, the current one when absent. Fault `not_found`, also when no capsule lies in it. */
 export async function openProject(context: CommandContext, args: CommandArguments): Promise<Project> {
   const shown = args.text('dir') ?? '.';
   const dir = await realpath(resolve(context.io.cwd, shown)).catch((cause: unknown) => {
     throw new Fault('not_found', `there is no directory ${shown}`, { field: 'dir', cause });
   });
+  await readManifestFile(dir);
   const project: Project = { dir, shown, ...placesFor(dir, context.io.env) };
   await refreshTypes(project);
   return project;

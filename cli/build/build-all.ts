@@ -1,6 +1,7 @@
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asFault, Fault } from '../../abi/errno.js';
+import { missingCapsule } from '../capsule/package.js';
 import { closeBundler } from './bundle.js';
 import { buildIfChanged, type CachedBuild, removeStaleOutputs } from './cache.js';
 
@@ -19,10 +20,12 @@ export interface BuildAllOptions {
 
 /**
  * Builds every capsule of a directory that is not built yet, and removes the outputs of those that are gone. All are tried;
- * if any failed, throws a Fault with the code of the first and the messages of all.
+ * if any failed, throws a Fault with the code of the first and the messages of all. `not_found` when there is none.
  */
 export async function buildAll(options: BuildAllOptions): Promise<CachedBuild[]> {
   const names = await listCapsules(options.directory);
+  // Not even one: somebody named the wrong directory, and the outputs there are not taken for those of capsules that are gone.
+  if (names.length === 0) throw missingCapsule(options.directory);
   const done: CachedBuild[] = [];
   const failures: { name: string; fault: Fault }[] = [];
   const queue = [...names];

@@ -1,10 +1,9 @@
 import { access, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
-import { asFault, Fault } from '../../abi/errno.js';
+import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
-import { readBelow } from '../capsule/held-file.js';
-import { decodeManifest, MANIFEST_FILE } from '../capsule/package.js';
+import { decodeManifest, MANIFEST_FILE, readManifestFile } from '../capsule/package.js';
 import { scriptMemoryBytes } from './script-limits.js';
 
 /** What a capsule is made from, by the file that says so; the first that is there counts. */
@@ -32,12 +31,7 @@ export async function readCapsuleSource(directory: string): Promise<CapsuleSourc
   const dir = await realpath(directory).catch((cause: unknown) => {
     throw new Fault('not_found', `there is no capsule directory ${directory}`, { field: 'dir', cause });
   });
-  const manifestText = decodeManifest(
-    await readBelow(dir, MANIFEST_FILE, LIMITS.manifestBytesMax).catch((thrown: unknown) => {
-      if (asFault(thrown).code !== 'not_found') throw thrown;
-      throw new Fault('not_found', `${directory} has no ${MANIFEST_FILE}`, { field: MANIFEST_FILE, cause: thrown });
-    }),
-  );
+  const manifestText = decodeManifest(await readManifestFile(dir));
   const manifest = parseManifestText(manifestText);
   const name = requireName(manifest);
   const { kind, entry } = await findEntry(dir, name);

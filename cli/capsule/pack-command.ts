@@ -2,13 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { parse } from 'smol-toml';
 import { asFault, EXIT, Fault } from '../../abi/errno.js';
-import { LIMITS } from '../../abi/limits.js';
 import type { CommandRun } from '../context.js';
 import { formatBytes } from '../view/human.js';
 import { paint } from '../view/terminal.js';
 import { packArchive } from './archive-writer.js';
 import { readBelow } from './held-file.js';
-import { decodeManifest, MANIFEST_FILE, openPackage, readNamedFiles } from './package.js';
+import { decodeManifest, MANIFEST_FILE, openPackage, readManifestFile, readNamedFiles } from './package.js';
 import { readModule } from './path-source.js';
 
 const PAPER_BYTES_MAX = 1024 * 1024;
@@ -18,7 +17,7 @@ async function packDirectory(
   directory: string,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<{ readonly manifestText: string; readonly packed: Buffer }> {
-  const manifest = await readBelow(directory, MANIFEST_FILE, LIMITS.manifestBytesMax);
+  const manifest = await readManifestFile(directory);
   const manifestText = decodeManifest(manifest);
   const { module, papers } = readNamedFiles(manifestText);
   const files = new Map([[MANIFEST_FILE, manifest]]);

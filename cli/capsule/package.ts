@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { parse, TomlError } from 'smol-toml';
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { archiveFault } from './archive-fault.js';
 import { gunzipOne } from './gzip-reader.js';
+import { readBelow } from './held-file.js';
 import { readTar } from './tar-reader.js';
 
 export const MANIFEST_FILE = 'Capsule.toml';
@@ -81,6 +82,24 @@ export function checkModuleSize(wasm: Buffer): Buffer {
   throw new Fault('too_large', `module: ${wasm.length} bytes, at most ${LIMITS.moduleBytesMax} are accepted`, {
     field: 'module',
   });
+}
+
+/** What every command says that is given a directory without a capsule. */
+export function missingCapsule(directory: string, cause?: unknown): Fault {
+  return new Fault('not_found', `there is no capsule in ${directory}: it has no ${MANIFEST_FILE}`, {
+    field: 'dir',
+    cause,
+  });
+}
+
+/** Capsule.toml of a directory. @throws Fault `not_found`, `escapes_root` (it is a link), `too_large` */
+export async function readManifestFile(directory: string): Promise<Buffer> {
+  try {
+    return await readBelow(directory, MANIFEST_FILE, LIMITS.manifestBytesMax);
+  } catch (thrown) {
+    if (asFault(thrown).code !== 'not_found') throw thrown;
+    throw missingCapsule(directory, thrown);
+  }
 }
 
 export function missingModule(file: string): Fault {

@@ -7,9 +7,9 @@ import {
   type CapsulePackage,
   checkModuleSize,
   decodeManifest,
-  MANIFEST_FILE,
   missingModule,
   openPackage,
+  readManifestFile,
   readNamedFiles,
 } from './package.js';
 import { buildModuleOf } from './source-build.js';
@@ -30,7 +30,7 @@ export async function readFromPath(path: string, env: Env): Promise<CapsulePacka
 }
 
 async function readDirectory(directory: string, env: Env): Promise<CapsulePackage> {
-  const manifestText = decodeManifest(await readBelow(directory, MANIFEST_FILE, LIMITS.manifestBytesMax));
+  const manifestText = decodeManifest(await readManifestFile(directory));
   const { module } = readNamedFiles(manifestText);
   if (module === null) return { manifestText, wasm: null };
   return { manifestText, wasm: checkModuleSize(await readModule(directory, module, env)) };

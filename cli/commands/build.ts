@@ -71,6 +71,6 @@ export const runBuild: CommandRun = async (context, args) => {
     ({ name, action, bytes, hashBlake3, wasmFile }): BuildRow => ({ name, action, bytes, hashBlake3, file: wasmFile }),
   );
   if (context.json) io.out.json(rows);
-  else printTable(io.out, COLUMNS, rows, 'there is no capsule here: a capsule has a Capsule.toml');
+  else printTable(io.out, COLUMNS, rows, 'nothing was built');
   return EXIT.ok;
 };

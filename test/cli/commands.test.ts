@@ -276,5 +276,18 @@ test('build, a directory that is none or a manifest that is broken, is one clear
   const home = await makeHome(t);
   t.match(await runCli(['build', 'nowhere'], home, { cwd }), { exitCode: 1, out: '', err: /nowhere.*\(not_found\)/ });
   t.match(await runCli(['build', 'broken'], home, { cwd }), { exitCode: 1, err: /Capsule\.toml.*\(bad_manifest\)/ });
-  t.match(await runCli(['build', 'empty', '--json'], home, { cwd }), { exitCode: 0, out: '[]\n' });
+});
+
+test('a directory without a capsule, given to any command that wants one, is the same error with its path', async (t) => {
+  const home = await makeHome(t);
+  const cwd = t.testdir({ empty: {} });
+  const verbs = ['build', ...['build', 'check', 'test', 'dev', 'pack', 'install'].map((verb) => `capsule ${verb}`)];
+  for (const verb of verbs) {
+    for (const json of [[], ['--json']]) {
+      const { exitCode, out, err } = await runCli([...verb.split(' '), './empty', ...json], home, { cwd });
+      t.equal(exitCode, 1, verb);
+      t.equal(out, '', verb);
+      t.equal(err, `astrid: there is no capsule in ${cwd}/empty: it has no Capsule.toml (not_found)\n`, verb);
+    }
+  }
 });

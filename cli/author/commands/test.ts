@@ -47,7 +47,7 @@ export const runCapsuleTest: CommandRun = async (context, args) => {
   const { io } = context;
   const project = await openProject(context, args);
   const files = await listTestFiles(project.dir, args.text('only'));
-  if (files.length === 0) throw new Fault('not_found', 'there is no *.test.ts here', { field: 'dir' });
+  if (files.length === 0) throw new Fault('not_found', `there is no *.test.ts in ${project.dir}`, { field: 'dir' });
   // Of its own and private: bundles, homes and workspaces of the kernels. Gone afterwards, whatever the child did.
   const scratch = await mkdtemp(join(tmpdir(), 'astrid-ct-'));
   try {
