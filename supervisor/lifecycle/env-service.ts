@@ -1,7 +1,7 @@
 import type { EnvValueRow } from '../../abi/control.js';
 import { Fault } from '../../abi/errno.js';
 import type { CapsuleManifest, EnvRow } from '../../abi/manifest.js';
-import type { SecretStore } from '../secrets/secret-store.js';
+import { checkSecretKey, type SecretStore } from '../secrets/secret-store.js';
 import type { EnvFile } from './env-file.js';
 import { checkEnvValue, describeField, resolveEnv } from './env-values.js';
 
@@ -89,9 +89,14 @@ export class EnvService {
     });
   }
 
-  /** `null` removes it. Returns whether there was one to remove. */
+  /**
+   * `null` removes it. Returns whether there was one to remove. A key is one that the manifest lists, or that is stored already:
+   * an install hook may ask for secrets that `[env]` does not list. Throws Fault `not_found` for any other: nothing would read it.
+   */
   async changeSecret(principal: string, manifest: Described, key: string, value: string | null): Promise<boolean> {
     const space = { principal, capsule: manifest.name };
+    checkSecretKey(key);
+    if (!(await this.#hasSecret(principal, manifest.name, key))) requireSecret(manifest, key);
     if (value === null) return this.#parts.secrets.remove(space, key);
     await this.#parts.secrets.set(space, key, Buffer.from(value));
     return true;
@@ -146,6 +151,18 @@ function findRow({ name: capsule, env }: Described, name: string): EnvRow {
   const known = env.map((entry) => entry.name).join(', ');
   const message = `${name}: ${capsule} has no such setting; it has ${known === '' ? 'none' : known}`;
   throw new Fault('not_found', message, { field: name });
+}
+
+function requireSecret({ name: capsule, env }: Described, key: string): void {
+  const row = env.find((entry) => entry.name === key);
+  if (row?.type === 'secret') return;
+  if (row !== undefined) {
+    const message = `${key}: is no secret; set it with: astrid capsule config ${capsule} --set ${key}=VALUE`;
+    throw new Fault('invalid_argument', message, { field: key });
+  }
+  const known = env.filter(({ type }) => type === 'secret').map(({ name }) => name);
+  const message = `${key}: ${capsule} has no such secret; it has ${known.length === 0 ? 'none' : known.join(', ')}`;
+  throw new Fault('not_found', message, { field: key });
 }
 
 function requirePlain(row: EnvRow): void {
