@@ -21,6 +21,8 @@ export interface Presets {
   readonly values: ReadonlyMap<string, string>;
   /** Key to path. */
   readonly secretFiles: ReadonlyMap<string, string>;
+  /** Keys of the questions that came. */
+  readonly asked: Set<string>;
 }
 
 /** `--set KEY=VALUE` and `--secret-file KEY=PATH`, for `answerQuestions`. */
@@ -35,16 +37,27 @@ export const PRESET_OPTIONS = {
 } as const;
 
 export function readPresets(args: CommandArguments): Presets {
-  return { values: readPairs(args, 'set'), secretFiles: readPairs(args, 'secret-file') };
+  return {
+    values: readPairs(args, 'set'),
+    secretFiles: readPairs(args, 'secret-file', 'KEY=PATH'),
+    asked: new Set(),
+  };
+}
+
+/** What was given beforehand for no question that came, as it was typed: most likely a key that is misspelled. */
+export function unaskedPresets({ values, secretFiles, asked }: Presets): string[] {
+  const options = [...values.keys()].map((key) => ['--set', key] as const);
+  const files = [...secretFiles.keys()].map((key) => ['--secret-file', key] as const);
+  return [...options, ...files].filter(([, key]) => !asked.has(key)).map(([option, key]) => `${option} ${key}`);
 }
 
 /** `KEY=VALUE` pairs of an option that may be given many times. */
-export function readPairs(args: CommandArguments, option: string): Map<string, string> {
+export function readPairs(args: CommandArguments, option: string, form = 'KEY=VALUE'): Map<string, string> {
   const pairs = new Map<string, string>();
   for (const text of args.texts(option)) {
     const at = text.indexOf('=');
     // The text is not repeated: it may be a secret that was put in the wrong place.
-    if (at < 1) throw new Fault('invalid_argument', `--${option}: expected KEY=VALUE`, { field: option });
+    if (at < 1) throw new Fault('invalid_argument', `--${option}: expected ${form}`, { field: option });
     pairs.set(text.slice(0, at), text.slice(at + 1));
   }
   return pairs;
@@ -106,6 +119,7 @@ class QuestionDesk {
 
   take(row: ElicitRow): void {
     if (row.state === 'open') {
+      this.#presets.asked.add(row.key);
       this.#waiting.push(row);
       if (this.#asking === null) void this.#askAll();
       return;

@@ -2,7 +2,7 @@ import type { CapsuleRow } from '../../abi/capsule-control.js';
 import { asFault, EXIT, exitCodeOf, Fault } from '../../abi/errno.js';
 import type { ControlClient } from '../client.js';
 import { type CommandArguments, type CommandContext, type CommandRun, connectOrStart } from '../context.js';
-import { answerQuestions, readPresets } from '../elicit-prompt.js';
+import { answerQuestions, type Presets, readPresets, unaskedPresets } from '../elicit-prompt.js';
 import { readRows } from '../results.js';
 import { printFault } from '../view/fault-view.js';
 import { paint } from '../view/terminal.js';
@@ -30,12 +30,22 @@ function printOutcome({ io }: CommandContext, { plan, result }: InstallOutcome):
   if (result.startedToo.length > 0) io.out.line(`  started too: ${result.startedToo.join(', ')}`);
 }
 
+/** Said after the install: only its hook knows what it asks. The exit code tells a script that not all was done. */
+function reportUnasked({ io }: CommandContext, { result }: InstallOutcome, presets: Presets): number {
+  const unasked = unaskedPresets(presets);
+  if (unasked.length === 0) return EXIT.ok;
+  const way = `change settings with: astrid capsule config ${result.name} --set KEY=VALUE`;
+  const message = `${result.name} is installed, and asked nothing that ${unasked.join(', ')} answers; ${way}`;
+  printFault(io.err, new Fault('not_found', message));
+  return EXIT.failed;
+}
+
 /** `astrid capsule install SOURCE` */
 export const runCapsuleInstall: CommandRun = async (context, args) => {
+  const presets = readPresets(args);
   const fetched = await fetchFor(context, args, args.requiredText('source'));
   const client = await connectOrStart(context);
   try {
-    const presets = readPresets(args);
     const outcome = await installWithConsent(client, fetched, {
       answering: (capsule, work) => answerQuestions(context, client, { capsule, presets }, work),
       io: context.io,
@@ -46,7 +56,7 @@ export const runCapsuleInstall: CommandRun = async (context, args) => {
     });
     if (context.json) context.io.out.json(outcome);
     else printOutcome(context, outcome);
-    return EXIT.ok;
+    return reportUnasked(context, outcome, presets);
   } finally {
     client.close();
   }

@@ -109,5 +109,5 @@ test('a capsule directory is read with one clear error for each thing that is wr
   const small = t.testdir({ 'Capsule.toml': manifest('fs', '[limits]\nmemory_pages = 512'), 'main.ts': '' });
   t.equal((await readCapsuleSource(small)).memoryLimitBytes, 24 << 20, 'three quarters of the module’s ceiling');
   await t.rejects(readCapsuleSource(join(small, 'no')), { code: 'not_found', field: 'dir' });
-  await t.rejects(readCapsuleSource(t.testdir({})), { code: 'not_found', field: 'Capsule.toml' });
+  await t.rejects(readCapsuleSource(t.testdir({})), { code: 'not_found', field: 'dir' });
 });

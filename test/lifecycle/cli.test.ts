@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { CommandArguments } from '../../cli/context.js';
-import { answerQuestions, readPresets } from '../../cli/elicit-prompt.js';
+import { answerQuestions, readPresets, unaskedPresets } from '../../cli/elicit-prompt.js';
 import { makeFakeIo } from '../kit/fake-io.js';
 import { runCli } from '../kit/run-cli.js';
 import { COPY, callAndSay, startKernel, wat } from './kernel-kit.js';
@@ -43,6 +43,13 @@ test('capsule config and secret on the command line, show and change settings, a
   ]);
   t.notMatch(shown.out, /canary/);
   t.match(await cli('capsule secret mail token --remove'), { exitCode: 0, out: /is removed/ });
+  t.match(await cli('capsule secret mail bogus', { stdin: 'canary\n' }), {
+    exitCode: 1,
+    err: 'astrid: bogus: mail has no such secret; it has token (not_found)\n',
+  });
+  t.match(await cli('capsule secret mail bogus --remove'), { exitCode: 1, err: /no such secret/ });
+  t.match(await cli('capsule secret mail host', { stdin: 'x\n' }), { exitCode: 2, err: /is no secret/ });
+  t.match(await cli('capsule secret mail token --remove'), { exitCode: 0, out: /token of mail was not set/ });
   const unknown = {
     exitCode: 1,
     err: 'astrid: no capsule nobody is installed; see: astrid capsule list (not_found)\n',
@@ -60,8 +67,9 @@ test('questions of an install hook, without a terminal, are answered beforehand 
   const context = { io, homePath: running.home, json: false };
   const file = join(running.home, 'etc/token.txt');
   writeFileSync(file, 'from file\n', { mode: 0o600 });
+  let presets = readPresets(new CommandArguments({}));
   const run = (values: Record<string, string[]>) => {
-    const presets = readPresets(new CommandArguments(values));
+    presets = readPresets(new CommandArguments(values));
     return answerQuestions(context, client, { capsule: 'mail', presets }, () =>
       running.kernel.lifecycle.runLifecycle(install),
     );
@@ -78,10 +86,19 @@ test('questions of an install hook, without a terminal, are answered beforehand 
     /city: there is no terminal.*--set city=VALUE[\s\S]*token.*--secret-file token=PATH/,
   );
   await run({ set: ['city=Ulm', 'token=canary'], 'secret-file': [`token=${file}`] });
+  t.same(unaskedPresets(presets), []);
   const after = (await logs()).slice(-6).join('\n');
   t.match(after, /"value":"Ulm"[\s\S]*"ok":true/);
   t.notMatch(after, /canary|from file/);
-  t.throws(() => readPresets(new CommandArguments({ set: ['canary'] })), { message: '--set: expected KEY=VALUE' });
+  await run({ set: ['city=Ulm', 'ctiy=Ulm'], 'secret-file': [`tokne=${file}`] });
+  t.same(unaskedPresets(presets), ['--set ctiy', '--secret-file tokne'], 'nobody asked for these');
+  for (const [option, form] of [
+    ['set', 'KEY=VALUE'],
+    ['secret-file', 'KEY=PATH'],
+  ] as const) {
+    const wrong = new CommandArguments({ [option]: ['canary'] });
+    t.throws(() => readPresets(wrong), { message: `--${option}: expected ${form}` });
+  }
 });
 
 test('questions of an install hook, on a terminal, are prompted for; a secret is not shown as it is typed', async (t) => {
@@ -91,7 +108,7 @@ test('questions of an install hook, on a terminal, are prompted for; a secret is
   t.teardown(() => client.close());
   const io = makeFakeIo({ tty: true });
   const context = { io, homePath: running.home, json: false };
-  const presets = { values: new Map(), secretFiles: new Map() };
+  const presets = readPresets(new CommandArguments({}));
   const done = answerQuestions(context, client, { capsule: 'mail', presets }, () =>
     running.kernel.lifecycle.runLifecycle(install),
   );

@@ -66,6 +66,15 @@ test('capsule install, no terminal and no --yes, shows the plan and is refused; 
   t.match((await cli('inspect', 'demo')).out, /interceptor user\.v1\.prompt -> go +from \[\[interceptor\]\]/);
 });
 
+test('capsule install, an answer to what nothing asks, is said and is no success', async (t) => {
+  await writeCapsule(t.testdir(), 'demo');
+  const { cli } = await start(t);
+  const installed = await cli('install', './demo', '--yes', '--set', 'bogus=1');
+  t.equal(installed.exitCode, 1);
+  t.match(installed.out, /installed demo/);
+  t.match(installed.err, /demo is installed, and asked nothing that --set bogus answers;.*\(not_found\)\n$/);
+});
+
 test('capsule install, a person at a terminal, gets it with y and not with anything else', async (t) => {
   await writeCapsule(t.testdir(), 'demo');
   const { supervisor } = await start(t);
