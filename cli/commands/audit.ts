@@ -141,6 +141,11 @@ export const runAuditVerify: CommandRun = async (context, args) => {
       ...(principal === undefined ? {} : { principal }),
     });
     const ok = report.firstBad === null;
+    // Nothing was checked: whoever misspells a name must not read that it is verified.
+    if (ok && principal !== undefined && report.entries === 0)
+      throw new Fault('not_found', `the log has no entry of a principal ${JSON.stringify(principal)}`, {
+        field: 'principal',
+      });
     if (context.json) context.io.out.json({ ok, ...report });
     else printReport(context.io.out, report, known !== null);
     return ok ? EXIT.ok : EXIT.badLog;

@@ -87,6 +87,10 @@ test('audit verify, a sound log, verifies offline with the pinned key and the se
   t.notMatch(out, /checkpoint from elsewhere/);
   const json = JSON.parse((await runCli(['audit', 'verify', '--json', '--principal', 'other'], home)).out);
   t.match(json, { ok: true, entries: 4, treeSize: 9, firstBad: null });
+  for (const more of [[], ['--json']]) {
+    const nobody = await runCli(['audit', 'verify', '--principal', 'nobody', ...more], home);
+    t.match(nobody, { exitCode: 1, out: '', err: /no entry of a principal "nobody" \(not_found\)\n$/ });
+  }
 });
 
 test('audit verify, a flipped byte, names the first bad entry and exits 8', async (t) => {
