@@ -51,7 +51,8 @@ export interface BootOptions {
   /** Where programs are looked for, as in PATH. */
   readonly searchPath: string;
   readonly logger: BootLogger;
-  readonly requestStop: (why: string) => void;
+  /** `lost`: the home is gone, or another one is in its place, whose files are not ours to touch. */
+  readonly requestStop: (why: string, lost?: 'gone' | 'replaced') => void;
 }
 
 export interface Kernel {
@@ -208,13 +209,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   });
   const startedAt = performance.now();
   const inbox: InboxRow[] = [];
-  const bus: BusPort = new BusPort({
-    router,
-    delivery,
-    processOf,
-    onFault,
-    inbox: () => inbox,
-  });
+  const bus: BusPort = new BusPort({ router, delivery, processOf, onFault, inbox: () => inbox });
   const people = new KernelAsk(approvals, sessions, config.approval.mode);
   const token = new SessionToken();
   const onRejected = (why: string) => options.logger.error({ reason: why }, 'client rejected');
@@ -360,6 +355,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     version: options.version,
     handlers: makeControlHandlers(face),
     onRejected,
+    onLost: (how) => options.requestStop(`the home ${home.root} is ${how}`, how),
   });
   await steps.run(
     'listener',
@@ -368,7 +364,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   );
   await steps.run(
     'ticks',
-    () => startTicks(bus, sessions, lags),
+    () => startTicks(bus, sessions, lags, () => listener.look()),
     (stop) => stop(),
   );
   bus.publishKernel('astrid.v1.capsules_loaded', { type: 'raw_json', status: 'ready' }, KERNEL_ACTOR);

@@ -9,9 +9,18 @@ const TICK_TOPIC = 'astrid.v1.watchdog.tick';
 /** A session counts as active this long after it was last opened or spoken in. */
 const ACTIVE_MS = 15 * 60_000;
 
-/** The kernel's own clockwork: watchdog ticks (ABI reference 5.8), and losses told at most every ten seconds. */
-export function startTicks(bus: BusPort, sessions: Sessions, lags: Map<string, number>): () => void {
+/**
+ * The kernel's own clockwork: watchdog ticks (ABI reference 5.8), and losses told at most every ten seconds. `look` is called with
+ * each tick.
+ */
+export function startTicks(
+  bus: BusPort,
+  sessions: Sessions,
+  lags: Map<string, number>,
+  look: () => Promise<void>,
+): () => void {
   const tick = setInterval(() => {
+    void look();
     bus.publishKernel(TICK_TOPIC, {}, KERNEL_ACTOR);
     // What a capsule does on a tick follows the tick's session: one for each in which somebody may be waiting.
     for (const { id, principal } of sessions.active(Date.now() - ACTIVE_MS)) {

@@ -40,6 +40,18 @@ async function stop(why: string, exitCode = 0): Promise<void> {
   await end(exitCode);
 }
 
+/**
+ * The home was removed, and with it the log that this would be told in. Where another home is in its place by now, nothing is
+ * undone: its socket, marker and checkpoint have the names of ours. The processes below end with this one.
+ */
+async function endLost(why: string, how: 'gone' | 'replaced'): Promise<void> {
+  const stderr = new OwnLog(2);
+  stderr.write(`astrid supervisor ${process.pid}: ${why}; ending\n`);
+  await stderr.flush(LOG_FLUSH_MS);
+  logger.error({ reason: why }, 'home lost');
+  await (how === 'gone' ? stop(why, EXIT_FAILED) : end(EXIT_FAILED));
+}
+
 async function end(exitCode: number): Promise<never> {
   await ownLog.flush(LOG_FLUSH_MS);
   process.exit(exitCode);
@@ -64,7 +76,7 @@ try {
     workerBundle: join(HERE, '../worker/worker.bundle.mjs'),
     searchPath: process.env['PATH'] ?? '/usr/bin:/bin',
     logger,
-    requestStop: (why) => void setImmediate(() => void stop(why)),
+    requestStop: (why, lost) => void setImmediate(() => void (lost === undefined ? stop(why) : endLost(why, lost))),
   });
 } catch (error) {
   const { code, message } = asFault(error);

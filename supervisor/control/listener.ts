@@ -1,4 +1,4 @@
-import { chmod, unlink } from 'node:fs/promises';
+import { chmod, stat, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { CONTROL_PROTOCOL } from '../../abi/control.js';
 import { Fault } from '../../abi/errno.js';
@@ -22,6 +22,8 @@ export interface ListenerOptions {
   readonly version: string;
   readonly handlers: ControlHandlers;
   readonly onRejected: (why: string) => void;
+  /** Clients find this socket no more: nothing is in its place, or another supervisor's. Told once. */
+  readonly onLost: (how: 'gone' | 'replaced') => void;
 }
 
 /** The control socket: the only door for people. A client shows the token first and is cut off when it does not. */
@@ -31,6 +33,8 @@ export class ControlListener {
   /** Also those that have not shown the token yet. */
   readonly #open = new Set<FrameConnection>();
   #server: Server | null = null;
+  /** Which file the socket is; null while it is not open, and once it is lost. */
+  #own: string | null = null;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -50,9 +54,22 @@ export class ControlListener {
     });
     await chmod(this.#options.socketPath, 0o600);
     this.#server = server;
+    this.#own = await identify(this.#options.socketPath);
+  }
+
+  /** Looks whether the path still leads to this socket: without it nobody can reach the kernel, also not to stop it. */
+  async look(): Promise<void> {
+    const own = this.#own;
+    if (own === null) return;
+    // What cannot be told now is looked at again at the next tick.
+    const found = await identify(this.#options.socketPath).catch(() => own);
+    if (found === own || this.#own === null) return;
+    this.#own = null;
+    this.#options.onLost(found === null ? 'gone' : 'replaced');
   }
 
   async close(): Promise<void> {
+    this.#own = null;
     for (const connection of this.#open) connection.close();
     // A client that does not read its last answer must not keep the supervisor.
     const deadline = setTimeout(() => {
@@ -117,6 +134,18 @@ export class ControlListener {
   #reject(connection: FrameConnection, why: string): void {
     this.#options.onRejected(why);
     connection.close();
+  }
+}
+
+/** Null: nothing is there. The time of birth is part of it: the number of a removed file is given to the next. */
+async function identify(path: string): Promise<string | null> {
+  try {
+    const { dev, ino, birthtimeNs } = await stat(path, { bigint: true });
+    return `${dev} ${ino} ${birthtimeNs}`;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw error;
   }
 }
 

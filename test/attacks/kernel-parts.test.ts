@@ -122,6 +122,7 @@ test('a client that does not read, the listener closes all the same', async (t) 
     version: '0',
     handlers,
     onRejected: () => undefined,
+    onLost: () => undefined,
   });
   await listener.open();
   const socket = connect(socketPath);
