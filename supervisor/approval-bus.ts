@@ -17,6 +17,8 @@ const DECISIONS: Readonly<Record<string, ApprovalDecision>> = {
 
 export interface ApprovalBusParts {
   readonly approvals: Pick<Approvals, 'follow' | 'list' | 'answer'>;
+  /** The capsule of an endpoint, which is also that of its install hooks; undefined for one that is gone. */
+  readonly capsuleAt: (endpoint: string) => string | undefined;
   readonly publishKernel: (topic: string, payload: unknown, actor: Actor) => void;
   /** Resolves when the log has the answer; without that it does not count. */
   readonly record: (resource: string, by: string) => Promise<void>;
@@ -64,20 +66,26 @@ export class ApprovalBus {
     const row = this.#parts.approvals.list().find((open) => open.id === id);
     // Late, made up, of a session or of another principal: for whoever sent it there is no such question.
     if (from === null || row === undefined || row.session !== '' || row.principal !== actor.principal) return;
-    if (row.capsule === from) {
-      this.#parts.log(from, 'an answer to a question of its own was dropped');
+    const capsule = this.#parts.capsuleAt(from);
+    if (capsule === undefined) return;
+    // By its name and not its endpoint: the hook of an upgrade has an endpoint of its own, and would answer for what runs beside it.
+    if (capsule === row.capsule) {
+      this.#parts.log(capsule, 'an answer to a question of its own was dropped');
       return;
     }
     const said = findDecision(fieldsOf(payload)['decision']);
     if (said === undefined) {
-      this.#parts.log(from, `an approval answer was dropped: decision: expected ${Object.keys(DECISIONS).join(', ')}`);
+      this.#parts.log(
+        capsule,
+        `an approval answer was dropped: decision: expected ${Object.keys(DECISIONS).join(', ')}`,
+      );
       return;
     }
     const decision = row.decisions.includes(said) ? said : 'once';
-    this.#answer(id, decision, `uplink ${from}`).catch((error: unknown) => {
+    this.#answer(id, decision, `uplink ${capsule}`).catch((error: unknown) => {
       const fault = asFault(error);
       if (fault.code === 'internal') this.#parts.onFault(fault);
-      else this.#parts.log(from, `an approval answer was not taken: ${fault.message}`);
+      else this.#parts.log(capsule, `an approval answer was not taken: ${fault.message}`);
     });
   }
 

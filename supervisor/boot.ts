@@ -155,7 +155,7 @@ async function openGround(options: BootOptions, steps: BootSteps): Promise<Groun
 
 async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel> {
   const ground = await openGround(options, steps);
-  const { home, config, store, audit, logs, capsules } = ground;
+  const { home, config, store, audit, logs, capsules, jailMissing } = ground;
   const { synced } = ground.builtins;
   const problems = [...ground.interrupted.problems, ...ground.builtins.problems];
   await audit
@@ -254,7 +254,6 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     release: (sourceId) => services.release(sourceId),
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
   });
-  const { jailMissing } = ground;
   const table: ProcessTable = new ProcessTable({
     forget: (name) => router.removeEndpoint(name),
     store: capsules,
@@ -306,6 +305,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
   });
   const approvalBus = new ApprovalBus({
     approvals,
+    capsuleAt: (endpoint) => processOf(endpoint)?.name,
     publishKernel: (topic, payload, actor) => bus.publishKernel(topic, payload, actor),
     record: async (resource, by) => {
       await audit.append(kernelEvent('approval.answer', resource, 'accepted', by, { layer: 'operator' }));

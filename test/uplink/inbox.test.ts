@@ -13,6 +13,13 @@ interface Said {
 const message = (topic: string, payload: unknown, principal = 'ann') =>
   ({ topic, payload, actor: { principal, attribution: 'system', session: null } }) as never;
 
+/** The hook of an upgrade runs beside its capsule, at an endpoint of its own. */
+const ENDPOINTS = new Map([
+  ['telegram', 'telegram'],
+  ['fs', 'fs'],
+  ['fs/upgrade', 'fs'],
+]);
+
 function openBus(t: Test) {
   const { approvals } = makeApprovals(new MemoryStore(), { someoneListens: () => true });
   t.teardown(() => approvals.close());
@@ -21,6 +28,7 @@ function openBus(t: Test) {
   const dropped: string[] = [];
   const bus = new ApprovalBus({
     approvals,
+    capsuleAt: (endpoint) => ENDPOINTS.get(endpoint),
     publishKernel: (topic, payload) => void said.push({ topic, payload: payload as Said['payload'] }),
     record: async (resource, by) => void recorded.push(`${resource} by ${by}`),
     log: (capsule, why) => void dropped.push(`${capsule}: ${why}`),
@@ -52,18 +60,20 @@ test('a question of no session, with people behind an uplink, is offered on the 
   t.same(recorded, [`${id} once by uplink telegram`]);
 });
 
-test('an answer over the bus, from the asking capsule, another principal, nobody or in other words, counts for nothing', async (t) => {
+test('an answer over the bus, from the asking capsule or its hook, another principal, nobody or in other words, counts for nothing', async (t) => {
   const { approvals, recorded, dropped, asked, answer } = openBus(t);
   const outcome = approvals.ask(makeQuestion({ session: null }), 60_000);
   const id = await asked();
   answer('fs', id, 'approve');
+  answer('fs/upgrade', id, 'approve');
+  answer('gone/upgrade', id, 'approve');
   answer('telegram', id, 'approve', 'bob');
   answer(null, id, 'approve');
   answer('telegram', id, 'constructor');
   answer('telegram', id, { approve: true });
   answer('telegram', 'made-up', 'approve');
   t.same(recorded, []);
-  t.equal(dropped.length, 3);
+  t.equal(dropped.length, 4);
   answer('telegram', id, 'deny');
   t.match(await outcome, { kind: 'denied' });
 });
