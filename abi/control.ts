@@ -181,6 +181,8 @@ export interface ApprovalRow {
   readonly session: string;
   readonly principal: string;
   readonly capsule: string;
+  /** `kernel`: the gate asks about a call. `capsule`: its own question, in which action and resource are any text it likes. */
+  readonly origin: 'kernel' | 'capsule';
   /** The syscall or, for `request_approval`, the action the capsule names. */
   readonly action: string;
   readonly resource: string;

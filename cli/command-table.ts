@@ -47,7 +47,10 @@ const SESSION_COMMANDS: readonly CommandRow[] = [
     summary: 'one prompt with -p, its answer on standard output',
     options: {
       prompt: { type: 'string', alias: 'p', describe: 'run one turn and exit; standard input is appended to the text' },
-      yes: { type: 'boolean', describe: 'allow once what stays inside the workspace; the rest is queued' },
+      yes: {
+        type: 'boolean',
+        describe: 'allow once what the kernel asks about files of the workspace; the rest is queued',
+      },
       session: SESSION,
       mode: MODE,
       timeout: { type: 'string', requiresArg: true, describe: 'seconds until the turn is cancelled [600]' },

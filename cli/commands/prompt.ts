@@ -1,6 +1,7 @@
 import type { ApprovalRow } from '../../abi/control.js';
 import { asFault, EXIT, exitCodeOf, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { syscallByName } from '../../abi/table.js';
 import { answerFromTerminal } from '../approval-prompt.js';
 import type { ControlClient } from '../client.js';
 import { type CommandContext, type CommandRun, connectOrStart, resolveWorkspace } from '../context.js';
@@ -43,11 +44,21 @@ function joinPrompt(prompt: string, piped: string): string {
   return text;
 }
 
-/** `--yes` covers one path inside the workspace and nothing that merely begins like one. */
+/** One path inside the workspace and nothing that merely begins like one. */
 export function isInsideWorkspace(resource: string): boolean {
   if (!resource.startsWith('cwd://')) return false;
   const path = resource.slice('cwd://'.length);
   return !path.includes('://') && !path.split('/').includes('..');
+}
+
+/**
+ * What `--yes` answers: the gate's question about a file of the workspace. What a capsule asks in its own words may name any path
+ * beside any action, and so may the command line or the name that another call is about.
+ */
+function isCoveredByYes({ origin, action, resource }: ApprovalRow): boolean {
+  const capability = syscallByName(`astrid_${action}`)?.capability;
+  const isFile = capability === 'fs_read' || capability === 'fs_write';
+  return origin === 'kernel' && isFile && isInsideWorkspace(resource);
 }
 
 /** One headless turn: what it prints, and what it does with approvals. */
@@ -112,7 +123,7 @@ class HeadlessTurn {
 
   #handleApproval(row: ApprovalRow): void {
     const conversation = this.#conversation;
-    const mine = this.#yes && row.state === 'pending' && isInsideWorkspace(row.resource);
+    const mine = this.#yes && row.state === 'pending' && isCoveredByYes(row);
     const answer = mine && !this.#answered.has(row.id) ? 'once' : null;
     this.#emit({ type: 'approval', approval: row, answer });
     if (conversation === null) return;

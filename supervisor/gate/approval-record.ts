@@ -35,6 +35,8 @@ const recordSchema = z.strictObject({
   session: z.string().nullable(),
   principal: z.string(),
   capsule: z.string(),
+  /** Records from before there was this field count as what is believed least. */
+  origin: z.enum(['kernel', 'capsule']).default('capsule'),
   action: z.string(),
   resource: z.string(),
   detail: z.array(z.string()),
@@ -105,6 +107,7 @@ export async function makeRecord(
     session: question.session,
     principal: question.principal,
     capsule: question.capsule,
+    origin: question.origin,
     action: cleanText(action, LIMITS.approvalActionCharsMax),
     resource: cleanText(resource, LIMITS.approvalResourceCharsMax),
     detail: await describe(question),
@@ -133,12 +136,13 @@ async function describe(question: Question): Promise<string[]> {
 }
 
 export function toApprovalRow(record: ApprovalRecord): ApprovalRow {
-  const { id, principal, capsule, action, resource, detail, risk, why, argsHash, createdAt, state } = record;
+  const { id, principal, capsule, origin, action, resource, detail, risk, why, argsHash, createdAt, state } = record;
   return {
     id,
     session: record.session ?? '',
     principal,
     capsule,
+    origin,
     action,
     resource,
     detail,

@@ -64,6 +64,7 @@ export function makeApproval(over: Partial<ApprovalRow> = {}): ApprovalRow {
     session: 's1',
     principal: 'default',
     capsule: 'fs',
+    origin: 'kernel',
     action: 'write_file',
     resource: 'cwd://notes.txt',
     detail: ['+ hello'],
