@@ -152,6 +152,9 @@ export const LIMITS = {
   /** How far the clock may step back before records count as being from the future. */
   approvalClockSlackMs: 5 * 60_000,
   // the way to the auditor
+  /** Entries of class `before` that one capsule may cause: no entry of these is summarised, and each is synced. */
+  auditEntriesPerSecondMax: 200,
+  auditEntriesBurstMax: 2000,
   auditAppendBytesMax: 1 * MIB,
   /** One is being synced, others wait at the auditor, and the rest collects here into larger ones. */
   auditFramesInFlightMax: 4,
@@ -291,6 +294,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): string[] {
     2 * 6 * Math.max(limits.processCaptureBytesMax, limits.processRingBytesMax) < limits.controlFrameBytesMax,
     'two streams of output, every byte escaped, must fit a frame to a worker',
   );
+  need(limits.auditEntriesPerSecondMax <= limits.auditEntriesBurstMax, 'a second of entries must be had at once');
   need(limits.restartBackoffMs < limits.restartBackoffMsMax, 'backoff must be able to grow');
   need(
     limits.secretsPerCapsuleMax * (limits.secretBytesMax + limits.keyBytesMax) * 1.5 < limits.secretFileBytesMax,

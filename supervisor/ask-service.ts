@@ -1,6 +1,6 @@
 import type { ApprovalMode } from '../abi/control.js';
 import type { Approvals } from './gate/approvals.js';
-import { requestApproval } from './gate/request-approval.js';
+import { admitRequest, type CapsuleQuestion, requestApproval } from './gate/request-approval.js';
 import type { Sessions } from './sessions.js';
 import type { CallContext } from './syscalls/handler.js';
 import type { ApprovalRequest, AskService } from './syscalls/people.js';
@@ -18,23 +18,30 @@ export class KernelAsk implements AskService {
   }
 
   async ask(request: ApprovalRequest, context: CallContext): Promise<{ approved: boolean; decision: string }> {
-    const { actor, capsule, cancel } = context;
-    const session = actor.session === null ? null : this.#sessions.find(actor.session);
     context.setWaiting('answer to request_approval');
     context.pauseClock();
     try {
-      return await requestApproval(this.#approvals, {
-        ...request,
-        principal: actor.principal,
-        capsule,
-        session: actor.session,
-        mode: session?.mode ?? this.#defaultMode,
-        cancel,
-        ...(session === null ? {} : { scope: session.workspace }),
-      });
+      return await requestApproval(this.#approvals, this.#questionOf(request, context));
     } finally {
       context.resumeClock();
       context.setWaiting('');
     }
+  }
+
+  admit(request: ApprovalRequest, context: CallContext): void {
+    admitRequest(this.#approvals, this.#questionOf(request, context));
+  }
+
+  #questionOf(request: ApprovalRequest, { actor, capsule, cancel }: CallContext): CapsuleQuestion {
+    const session = actor.session === null ? null : this.#sessions.find(actor.session);
+    return {
+      ...request,
+      principal: actor.principal,
+      capsule,
+      session: actor.session,
+      mode: session?.mode ?? this.#defaultMode,
+      cancel,
+      ...(session === null ? {} : { scope: session.workspace }),
+    };
   }
 }

@@ -109,6 +109,7 @@ function makeLifecycleService(
   onFault: (fault: Fault) => void,
 ): LifecycleService {
   return {
+    admit: (request, context) => questions.admit(request, context),
     elicit: async (request, context) => {
       context.setWaiting(`an answer for ${request.key}`);
       context.pauseClock();

@@ -5,7 +5,8 @@ import { asFault, Fault } from '../abi/errno.js';
 import type { CapsuleManifest } from '../abi/manifest.js';
 import type { SyscallRow } from '../abi/syscalls/row.js';
 import { actionOf } from '../abi/table.js';
-import type { Action, Decision } from './gate/types.js';
+import { EntryRate } from './entry-rate.js';
+import { type Action, type Decision, denied } from './gate/types.js';
 import { OpenCallContext } from './open-call-context.js';
 import type { CapsuleProcess } from './proc/capsule-process.js';
 import type { CallContext, SyscallHandler } from './syscalls/handler.js';
@@ -32,6 +33,8 @@ export interface DispatchParts {
   readonly gate: GatePort;
   readonly audit: AuditPort;
   readonly now: () => number;
+  /** Milliseconds that never go back; a test sets them. */
+  readonly monotonic?: () => number;
   /** Our own mistakes, for the operator; the guest gets a plain `internal`. */
   readonly onInternal: (fault: Fault) => void;
 }
@@ -40,6 +43,7 @@ type Reply = (result: Buffer | Fault) => void;
 
 /** One call on its way through the steps. */
 interface OpenCall {
+  readonly process: CapsuleProcess;
   readonly row: SyscallRow;
   readonly handler: SyscallHandler<unknown>;
   readonly request: unknown;
@@ -58,9 +62,11 @@ const small = Buffer.allocUnsafeSlow(4096);
  */
 export class Dispatcher {
   readonly #parts: DispatchParts;
+  readonly #entries: EntryRate;
 
   constructor(parts: DispatchParts) {
     this.#parts = parts;
+    this.#entries = new EntryRate(parts.monotonic ?? (() => performance.now()));
   }
 
   handle(process: CapsuleProcess, row: SyscallRow, args: readonly Buffer[], reply: Reply): void {
@@ -91,9 +97,21 @@ export class Dispatcher {
     const request = handler.decode(args);
     const resource = handler.resource(request);
     const action: CallAction = new CallAction(row, handler, request, context, args, resource);
-    const call: OpenCall = { row, handler, request, context, resource, action };
+    const call: OpenCall = { process, row, handler, request, context, resource, action };
+    if (row.audit === 'before') this.#admit(call);
     const decision = this.#parts.gate.decideSync(action);
     return decision === null ? this.#decideThenRun(call) : this.#afterDecision(call, decision);
+  }
+
+  /** Before anybody is asked: an answer of `once` is not used up by a call that is refused then. */
+  #admit(call: OpenCall): void {
+    try {
+      this.#entries.requireRoom(call.process);
+      call.handler.admit?.(call.request, call.context);
+    } catch (error) {
+      this.#record(call, denied('system', asFault(error), null).authorization, 'denied');
+      throw error;
+    }
   }
 
   async #decideThenRun(call: OpenCall): Promise<Buffer> {
@@ -178,6 +196,7 @@ export class Dispatcher {
   }
 
   async #append(call: OpenCall, authorization: Authorization): Promise<void> {
+    this.#entries.take(call.process);
     try {
       await this.#parts.audit.append(makeEvent(call, authorization, 'accepted', this.#parts.now()));
     } catch (error) {

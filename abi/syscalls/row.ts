@@ -41,7 +41,8 @@ export interface SyscallRow {
 
 /**
  * What any call that the supervisor serves may answer besides, and no row repeats unless the call has a reason of its own: decisions
- * of the gate and of the people it asks (`cancelled` and `rate_limited` are ends of such a question), the log, and our own mistakes.
+ * of the gate and of the people it asks (`cancelled` and `rate_limited` are ends of such a question), the log, which takes so many
+ * entries of a capsule (`rate_limited`), and our own mistakes.
  */
 export const GATE_CODES: readonly FaultCode[] = [
   'approval_denied',

@@ -13,7 +13,7 @@ import {
   type Question,
   toApprovalRow,
 } from './approval-record.js';
-import { AskRate } from './ask-rate.js';
+import { AskRoom } from './ask-room.js';
 
 /** How a question ended. `grant`: an earlier answer of `once` was used up for it. */
 export interface Outcome {
@@ -24,7 +24,6 @@ export interface Outcome {
 
 export interface ApprovalsOptions {
   readonly store: ApprovalStore;
-  /** Whether a person can answer now for this session. */
   /** Whether a person can answer what this capsule wants; null: it belongs to no session, and people behind uplinks answer. */
   readonly someoneListens: (session: string | null, capsule: string) => boolean;
   /** Told about what no caller hears: a record that could not be marked, a follower that threw. */
@@ -58,16 +57,14 @@ export class Approvals {
   readonly #waiters = new Map<string, Waiter>();
   readonly #allowances = new Map<string, string>();
   readonly #followers = new Map<Follower, string | null>();
-  readonly #rate: AskRate;
+  readonly #room: AskRoom;
   readonly #now: () => number;
-  /** Questions on their way to the disk, so that many at once cannot pass the bound together. */
-  readonly #coming = new Map<string, number>();
 
   constructor(options: ApprovalsOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#ledger = new ApprovalLedger(options.store);
-    this.#rate = new AskRate(LIMITS.approvalAsksPerMinuteMax, this.#now);
+    this.#room = new AskRoom(this.#now);
     const { unreadable } = this.#ledger;
     if (unreadable === 0) return;
     options.onFault(new Fault('io_error', `${unreadable} approval records cannot be read; they grant nothing`));
@@ -94,6 +91,20 @@ export class Approvals {
     return this.wait(record.id, waitMs, cancel);
   }
 
+  /**
+   * Refuses what `ask` would refuse for being one question too many, before anything is written because of it; counts nothing.
+   * Throws `rate_limited`.
+   */
+  requireRoom(question: Question): void {
+    const binding = bindingOf(question);
+    for (const record of this.#ledger.values()) {
+      const isAnswer = record.state === 'once' || isOpen(record) || (record.state === 'denied' && record.unheard);
+      if (isAnswer && record.binding === binding && !this.#isVoid(record)) return;
+    }
+    this.#expireOld();
+    this.#room.check(question, this.#open());
+  }
+
   /** Uses up one grant for exactly this. Of any number of tries at once, one per grant gets it; null for the others. */
   async consume(question: Question): Promise<ApprovalRecord | null> {
     const binding = bindingOf(question);
@@ -110,9 +121,8 @@ export class Approvals {
 
   /** Writes the question down. It is shown once somebody follows; `wait` waits for the answer. */
   async create(question: Question): Promise<ApprovalRecord> {
-    const owner = `${question.principal}\0${question.capsule}`;
-    this.#checkRoom(owner);
-    this.#coming.set(owner, (this.#coming.get(owner) ?? 0) + 1);
+    this.#expireOld();
+    this.#room.enter(question, this.#open());
     try {
       const listened = this.#options.someoneListens(question.session, question.capsule);
       const id = (this.#options.makeId ?? makeRandomId)();
@@ -128,9 +138,7 @@ export class Approvals {
       this.#emit(record);
       return record;
     } finally {
-      const left = (this.#coming.get(owner) ?? 1) - 1;
-      if (left > 0) this.#coming.set(owner, left);
-      else this.#coming.delete(owner);
+      this.#room.leave(question);
     }
   }
 
@@ -228,7 +236,7 @@ export class Approvals {
   }
 
   get pendingCount(): number {
-    return [...this.#ledger.values()].filter(isOpen).length;
+    return this.#open().length;
   }
 
   async #write(
@@ -303,18 +311,8 @@ export class Approvals {
     return undefined;
   }
 
-  #checkRoom(owner: string): void {
-    this.#expireOld();
-    let mine = this.#coming.get(owner) ?? 0;
-    let all = [...this.#coming.values()].reduce((sum, count) => sum + count, 0);
-    for (const record of this.#ledger.values()) {
-      if (!isOpen(record)) continue;
-      all++;
-      if (`${record.principal}\0${record.capsule}` === owner) mine++;
-    }
-    if (mine >= LIMITS.approvalsOpenPerCapsuleMax || all >= LIMITS.approvalsOpenMax || !this.#rate.take(owner)) {
-      throw new Fault('rate_limited', 'too many questions are waiting for an answer', { field: 'approval' });
-    }
+  #open(): ApprovalRecord[] {
+    return [...this.#ledger.values()].filter(isOpen);
   }
 
   /** Past its time, or from a future that the clock no longer shows: an answer of unknown age is no answer. */

@@ -13,11 +13,17 @@ export class AskRate {
     this.#now = now;
   }
 
+  /** Whether `take` would be true now. */
+  hasRoom(owner: string): boolean {
+    const window = this.#windows.get(owner);
+    return window === undefined || !this.#isPresent(window) || window.count < this.#perMinute;
+  }
+
   /** Counts one; false when there was none left. A clock that goes back starts a new window, never a longer one. */
   take(owner: string): boolean {
     const now = this.#now();
     const window = this.#windows.get(owner);
-    if (window !== undefined && now >= window.since && now - window.since < WINDOW_MS) {
+    if (window !== undefined && this.#isPresent(window)) {
       window.count++;
       return window.count <= this.#perMinute;
     }
@@ -28,5 +34,10 @@ export class AskRate {
     }
     this.#windows.set(owner, { since: now, count: 1 });
     return true;
+  }
+
+  #isPresent({ since }: { readonly since: number }): boolean {
+    const age = this.#now() - since;
+    return age >= 0 && age < WINDOW_MS;
   }
 }

@@ -48,9 +48,26 @@ export async function requestApproval(
   request: CapsuleQuestion,
 ): Promise<CapsuleAnswer> {
   const question = makeQuestion(request);
-  if (request.mode === 'yolo') return ALLOWANCE;
-  if (request.mode !== 'safe' && approvals.findAllowance(question) !== null) return ALLOWANCE;
+  if (isAllowed(approvals, request, question)) return ALLOWANCE;
   return ANSWERS[(await approvals.ask(question, LIMITS.approvalRequestWaitMs, request.cancel)).kind];
+}
+
+/** Refuses what `requestApproval` would refuse at once. Asks nobody and counts nothing; throws as it does. */
+export function admitRequest(
+  approvals: Pick<Approvals, 'requireRoom' | 'findAllowance'>,
+  request: CapsuleQuestion,
+): void {
+  const question = makeQuestion(request);
+  if (!isAllowed(approvals, request, question)) approvals.requireRoom(question);
+}
+
+/** Without asking: the mode or an earlier answer says so. In mode safe an earlier answer counts for nothing. */
+function isAllowed(
+  approvals: Pick<Approvals, 'findAllowance'>,
+  { mode }: CapsuleQuestion,
+  question: Question,
+): boolean {
+  return mode === 'yolo' || (mode !== 'safe' && approvals.findAllowance(question) !== null);
 }
 
 function makeQuestion(request: CapsuleQuestion): Question {

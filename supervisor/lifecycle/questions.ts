@@ -53,20 +53,25 @@ export class Questions {
     this.#parts = parts;
   }
 
-  /** What the guest gets as JSON. Throws Fault; `cancelled` when nobody wants to, or can, answer. */
-  ask(request: ElicitRequest, asker: Asker): Promise<unknown> {
-    const { capsule, phase, actor, cancel } = asker;
+  /** What can be refused without asking, in the order in which it is looked at. Throws Fault as `ask` does. */
+  admit(request: ElicitRequest, { phase }: Pick<Asker, 'phase'>): void {
     if (phase === 'normal') {
       const message =
         'elicit works inside astrid_install and astrid_upgrade only: nobody is there to be asked otherwise';
       throw new Fault('not_supported', message);
     }
     if (request.kind === 'secret') checkSecretKey(request.key);
-    if (cancel.aborted) throw new Fault('cancelled', 'the capsule is being stopped');
     if (this.#open.size >= LIMITS.elicitOpenMax)
       throw new Fault('quota_exceeded', `${LIMITS.elicitOpenMax} questions wait for an answer already`);
     const reachable = this.#followers.size > 0 || (request.kind !== 'secret' && this.#parts.uplinkRuns());
     if (!reachable) throw new Fault('cancelled', `${request.key}: nobody is connected who could answer`);
+  }
+
+  /** What the guest gets as JSON. Throws Fault; `cancelled` when nobody wants to, or can, answer. */
+  ask(request: ElicitRequest, asker: Asker): Promise<unknown> {
+    const { capsule, actor, cancel } = asker;
+    this.admit(request, asker);
+    if (cancel.aborted) throw new Fault('cancelled', 'the capsule is being stopped');
     const id = randomUUID();
     return new Promise((resolve, reject) => {
       let isSettled = false;

@@ -49,6 +49,12 @@ export interface SyscallHandler<Request> {
   scope?(request: Request, context: CallContext): string | undefined;
   /** Whether the manifest's list for the call's capability covers it. Absent: the capability's presence is enough. */
   covers?(request: Request, context: CallContext): boolean;
+  /**
+   * Refuses what cannot be served whatever anybody says: the wrong moment, one question too many. Called before the gate asks and
+   * before the log has an entry of its own for the call, so that a loop of such calls fills no disk: a refusal is a denial, and
+   * denials are summarised. Throws Fault.
+   */
+  admit?(request: Request, context: CallContext): void;
   /** Lines that tell a person what would happen. Made only when somebody is asked. */
   preview?(request: Request, context: CallContext): Promise<string[]>;
   run(request: Request, context: CallContext): Buffer | Promise<Buffer>;

@@ -5,6 +5,8 @@ import { type CallContext, decodeJson, encodeJson, type SyscallHandler } from '.
 
 /** Questions to a person and secrets, for the two calls that may not see a secret's value. */
 export interface LifecycleService {
+  /** Throws what `elicit` would refuse at once; asks nobody. */
+  admit(request: ElicitRequest, context: CallContext): void;
   /** Resolves with the JSON that the guest gets (ABI reference 2.8). */
   elicit(request: ElicitRequest, context: CallContext): Promise<unknown>;
   hasSecret(principal: string, capsule: string, key: string): Promise<boolean>;
@@ -14,6 +16,7 @@ export function makeLifecycleHandlers(lifecycle: LifecycleService) {
   const elicit: SyscallHandler<ElicitRequest> = {
     decode: ([request]) => readElicitRequest(decodeJson(request, 'request')),
     resource: ({ kind, key }) => `elicit:${kind}:${key.slice(0, 256)}`,
+    admit: (request, context) => lifecycle.admit(request, context),
     run: async (request, context) => encodeJson(await lifecycle.elicit(request, context)),
   };
   const hasSecret: SyscallHandler<{ readonly key: string }> = {

@@ -10,6 +10,8 @@ export interface ApprovalRequest {
 
 /** Asks a person on behalf of a capsule (ABI reference 2.10). */
 export interface AskService {
+  /** Throws what `ask` would refuse at once; asks nobody. */
+  admit(request: ApprovalRequest, context: CallContext): void;
   ask(request: ApprovalRequest, context: CallContext): Promise<{ approved: boolean; decision: string }>;
 }
 
@@ -17,6 +19,7 @@ export function makePeopleHandlers(people: AskService) {
   const requestApproval: SyscallHandler<ApprovalRequest> = {
     decode: ([request]) => decodeApproval(decodeJson(request, 'request')),
     resource: ({ action, resource }) => `${action}: ${resource}`,
+    admit: (request, context) => people.admit(request, context),
     run: async (request, context) => {
       const { approved, decision } = await people.ask(request, context);
       return encodeJson({ approved, decision });

@@ -1,6 +1,7 @@
 import { test } from 'tap';
 import { APPROVAL_MODES } from '../../abi/control.js';
-import { type CapsuleQuestion, requestApproval } from '../../supervisor/gate/request-approval.js';
+import { LIMITS } from '../../abi/limits.js';
+import { admitRequest, type CapsuleQuestion, requestApproval } from '../../supervisor/gate/request-approval.js';
 import { codeOf, MemoryStore, makeApprovals, makeQuestion, settleTurn } from './kit.js';
 
 function makeRequest(more: Partial<CapsuleQuestion> = {}): CapsuleQuestion {
@@ -100,4 +101,28 @@ test('a request with an action that is empty, invisible or too long, is refused 
   t.equal(await codeOf(requestApproval(approvals, makeRequest({ action: '\u200b\u202e \n' }))), 'invalid_argument');
   t.equal(await codeOf(requestApproval(approvals, makeRequest({ action: 'x'.repeat(257) }))), 'too_large');
   t.same(approvals.list(), []);
+});
+
+test('a request past the bounds of a capsule, is refused before it is asked, but for one whose answer is there', async (t) => {
+  const { approvals, listening, clock } = makeApprovals(new MemoryStore());
+  listening.clear();
+  const admit = (more: Partial<CapsuleQuestion> = {}) =>
+    codeOf((async () => admitRequest(approvals, makeRequest(more)))());
+  for (let at = 0; at < LIMITS.approvalsOpenPerCapsuleMax; at++) {
+    t.equal(await admit({ resource: `${at}` }), 'ok');
+    await requestApproval(approvals, makeRequest({ resource: `${at}` }));
+  }
+  t.equal(await admit({ resource: 'one more' }), 'rate_limited', 'too many are open');
+  t.equal(await admit({ resource: '1' }), 'ok', 'it is open already');
+  t.equal(await admit({ resource: 'one more', mode: 'yolo' }), 'ok', 'nobody is asked');
+  t.equal(await admit({ resource: 'one more', capsule: 'other' }), 'ok');
+  t.equal(await admit({ action: ' ' }), 'invalid_argument');
+  for (let at = LIMITS.approvalsOpenPerCapsuleMax; at < LIMITS.approvalAsksPerMinuteMax; at++) {
+    await approvals.answer(approvals.list()[0]!.id, 'deny', 'cli');
+    await requestApproval(approvals, makeRequest({ resource: `${at}` }));
+  }
+  await approvals.answer(approvals.list()[0]!.id, 'deny', 'cli');
+  t.equal(await admit({ resource: 'one more' }), 'rate_limited', 'too many in a minute');
+  clock.now += 60_000;
+  t.equal(await admit({ resource: 'one more' }), 'ok');
 });

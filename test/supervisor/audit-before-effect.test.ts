@@ -1,6 +1,7 @@
 import { test } from 'tap';
 import type { AuditEvent } from '../../abi/audit-event.js';
 import { Fault } from '../../abi/errno.js';
+import { LIMITS } from '../../abi/limits.js';
 import type { SyscallRow } from '../../abi/syscalls/row.js';
 import { SYSCALLS } from '../../abi/table.js';
 import { type AuditPort, Dispatcher } from '../../supervisor/dispatch.js';
@@ -130,4 +131,49 @@ test('a capsule that is stopped while it waits reads nothing', async (t) => {
   const { answer, happened } = await callWith(row, slow);
   t.match(answer, { code: 'cancelled' });
   t.same(happened, ['demo waits']);
+});
+
+/** A dispatcher that allows everything, how often each thing happened, and the time as it sees it. */
+function openFlood(admit?: () => void) {
+  const happened: string[] = [];
+  const clock = { ms: 0 };
+  const [row] = ofClass('before') as [SyscallRow];
+  const decision = allowed('manifest', 'declared');
+  const handler: SyscallHandler<never> = {
+    decode: () => ({}) as never,
+    resource: () => 'cwd://a.txt',
+    run: () => Buffer.from('done'),
+    ...(admit === undefined ? {} : { admit }),
+  };
+  const dispatcher = new Dispatcher({
+    handlers: { [row.name]: handler },
+    gate: { decideSync: () => decision, decide: () => Promise.resolve(decision) },
+    audit: working(happened),
+    now: () => 1,
+    monotonic: () => clock.ms,
+    onInternal: () => undefined,
+  });
+  const call = (process = capsule) => new Promise((resolve) => dispatcher.handle(process, row, [], resolve));
+  const count = (what: string) => happened.filter((one) => one === what).length;
+  return { call, count, clock };
+}
+
+test('a capsule that does what is logged one by one in a loop, is refused past its rate, and what is refused is a denial', async (t) => {
+  const { auditEntriesBurstMax: burst, auditEntriesPerSecondMax: perSecond } = LIMITS;
+  const { call, count, clock } = openFlood();
+  for (let at = 0; at < burst; at++) await call();
+  t.match(await call(), { code: 'rate_limited' });
+  t.same([count('appended accepted'), count('recorded denied')], [burst, 1]);
+  t.same(await call({ ...capsule, name: 'other' } as CapsuleProcess), Buffer.from('done'), 'another has its own');
+  clock.ms += 1000;
+  for (let at = 0; at <= perSecond; at++) await call();
+  t.same([count('appended accepted'), count('recorded denied')], [burst + 1 + perSecond, 2]);
+});
+
+test('what a handler does not admit, has no entry of its own before it is refused', async (t) => {
+  const { call, count } = openFlood(() => {
+    throw new Fault('not_supported', 'not now');
+  });
+  t.match(await call(), { code: 'not_supported' });
+  t.same([count('appended accepted'), count('recorded denied')], [0, 1]);
 });
