@@ -32,12 +32,13 @@ export class KernelAsk implements AskService {
     admitRequest(this.#approvals, this.#questionOf(request, context));
   }
 
-  #questionOf(request: ApprovalRequest, { actor, capsule, cancel }: CallContext): CapsuleQuestion {
+  #questionOf(request: ApprovalRequest, { actor, capsule, install, cancel }: CallContext): CapsuleQuestion {
     const session = actor.session === null ? null : this.#sessions.find(actor.session);
     return {
       ...request,
       principal: actor.principal,
       capsule,
+      install,
       session: actor.session,
       mode: session?.mode ?? this.#defaultMode,
       cancel,

@@ -31,12 +31,12 @@ export interface LifecycleServices {
   /** An instance is ready: its manifest's timers are followed and those that waited for it run. */
   capsuleStarted(process: CapsuleProcess): void;
   /**
-   * What the hook of an install that is undone made: timers and secrets, and values if `purge`. Timers and values go for everybody the
-   * capsule acted for: they are found by its name, and would be the next one's. Secrets and settings are the operator's alone
-   * (`principal`); settings stay here.
+   * What the hook of an install that is undone made: timers, secrets and what people allowed, and values if `purge`. Timers and values
+   * go for everybody the capsule acted for: they are found by its name, and would be the next one's. Secrets and settings are the
+   * operator's alone (`principal`); settings stay here.
    */
   dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
-  /** Drops timers, secrets and settings of a capsule that is gone; what it keeps in its store only if `purge`. */
+  /** Drops timers, secrets, settings and what people allowed of a capsule that is gone; what it keeps in its store only if `purge`. */
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** How many keys it has in its store, there or gone, for everybody it acted for. */
   countStored(capsule: string): Promise<number>;
@@ -72,6 +72,7 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvStore): Lifecyc
   });
   const cron = new CronService(scheduler, Date.now);
   const dropTraces: LifecycleServices['dropTraces'] = async (principal, capsule, purge) => {
+    await parts.approvals.dropCapsule(capsule);
     await cron.removeAll(capsule);
     await secrets.removeAll({ principal, capsule });
     if (purge) await kv.clearAll(capsule);

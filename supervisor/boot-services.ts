@@ -4,6 +4,7 @@ import type { BusPort } from './bus-port.js';
 import type { Config } from './config.js';
 import type { AuditPort } from './dispatch.js';
 import type { KernelFiles } from './files-service.js';
+import type { Approvals } from './gate/approvals.js';
 import type { Home } from './home.js';
 import { HostProcesses } from './host-process/service.js';
 import { HttpService } from './http/service.js';
@@ -29,6 +30,7 @@ export interface ServiceParts {
   readonly files: KernelFiles;
   readonly bus: BusPort;
   readonly people: AskService;
+  readonly approvals: Pick<Approvals, 'dropCapsule'>;
   readonly audit: AuditPort;
   /** Whether a capsule that speaks for people runs. */
   readonly uplinkRuns: () => boolean;

@@ -226,6 +226,7 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
         files,
         bus,
         people,
+        approvals,
         audit,
         uplinkRuns: () => uplinkRuns(),
         processOf,

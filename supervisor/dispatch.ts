@@ -243,6 +243,7 @@ function makeEvent(
 class CallAction implements Action {
   readonly call: SyscallRow;
   readonly capsule: string;
+  readonly install: string;
   readonly principal: string;
   readonly session: string | null;
   readonly resource: string;
@@ -267,6 +268,7 @@ class CallAction implements Action {
   ) {
     this.call = row;
     this.capsule = context.capsule;
+    this.install = context.install;
     this.principal = context.actor.principal;
     this.session = context.actor.session;
     this.resource = resource;

@@ -13,6 +13,7 @@ const PHASES: Readonly<Record<string, CallContext['phase']>> = { astrid_install:
  */
 export class OpenCallContext implements CallContext {
   readonly capsule: string;
+  readonly install: string;
   readonly endpoint: string;
   readonly manifest: CapsuleManifest;
   readonly sourceId: string;
@@ -28,6 +29,7 @@ export class OpenCallContext implements CallContext {
     const { running } = process;
     if (running === null) throw new Fault('internal', 'a host call outside an invocation');
     this.capsule = process.name;
+    this.install = process.spec.install;
     this.endpoint = process.endpoint;
     this.manifest = process.spec.manifest;
     this.sourceId = process.sourceId;

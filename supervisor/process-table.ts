@@ -2,6 +2,7 @@ import type { ProcessRow, ProcessState } from '../abi/control.js';
 import { asFault, Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { CapsuleManifest, Tier } from '../abi/manifest.js';
+import { installOf } from './capsule/meta.js';
 import { orderCapsules } from './capsule/order.js';
 import type { CapsuleProblem, CapsuleStore, InstalledCapsule } from './capsule/store.js';
 import type { Config } from './config.js';
@@ -214,6 +215,7 @@ export class ProcessTable {
     return {
       manifest: loaded.manifest,
       hash: loaded.hash,
+      install: installOf(loaded.meta),
       tier,
       generation: loaded.generation.generation,
       hasRunLoop: loaded.report.entryPoints.includes('run'),

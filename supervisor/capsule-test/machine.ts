@@ -109,7 +109,7 @@ export async function openMachine(subject: Subject, options: MachineOptions) {
   const { tools } = subject;
   const audit: AuditLine[] = [];
   const services = openServices({
-    ...{ home, config, store, tools, logs, sessions, files, bus, people, processOf, onFault },
+    ...{ home, config, store, tools, logs, sessions, files, bus, people, approvals, processOf, onFault },
     audit: recordAudit(audit),
     uplinkRuns: () => false,
     processes: () => [tested],
@@ -158,6 +158,7 @@ export async function openMachine(subject: Subject, options: MachineOptions) {
     // A restart after a second of waiting is nothing to test against: a capsule that ended stays ended here.
     manifest: { ...manifest, restart: 'never' } as CapsuleManifest,
     hash: '',
+    install: '',
     tier: subject.tier,
     generation: subject.generation,
     hasRunLoop: subject.hasRunLoop,

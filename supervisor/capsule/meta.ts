@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Fault } from '../../abi/errno.js';
 import type { CapsuleManifest } from '../../abi/manifest.js';
@@ -85,6 +86,16 @@ export function makeMeta(options: {
     ...(wasmHash === null ? {} : { wasm_hash: wasmHash }),
     manifest_hash: options.manifestHash,
   };
+}
+
+/**
+ * What tells this install from another one of the same name: the same over restarts and over upgrades from the same source, another
+ * once it came from elsewhere or was removed in between. What people allowed is kept under it.
+ */
+export function installOf({ source, installed_at }: CapsuleMeta): string {
+  return createHash('sha256')
+    .update(JSON.stringify(['install', source ?? null, installed_at]))
+    .digest('hex');
 }
 
 /** @throws Fault `bad_hash`: a capsule without a hash does not load */

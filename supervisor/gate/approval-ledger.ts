@@ -33,7 +33,7 @@ export class ApprovalLedger {
     for (const [key, value] of store.table.all()) {
       const record = decodeRecord(key, value);
       if (record === null) unreadable++;
-      else this.#records.set(key, record.state === 'pending' ? { ...record, state: 'queued' } : record);
+      else this.#records.set(key, { ...record, state: stateAfterRestart(record) });
     }
     this.unreadable = unreadable;
   }
@@ -110,6 +110,12 @@ export class ApprovalLedger {
       .slice(0, over)
       .map((record) => record.id);
   }
+}
+
+/** No call outlives the run it waited in. An answer or a question of nobody knows which install is good for none. */
+function stateAfterRestart(record: ApprovalRecord): ApprovalState {
+  if (record.install === null && !isSettled(record)) return 'expired';
+  return record.state === 'pending' ? 'queued' : record.state;
 }
 
 function isSettled(record: ApprovalRecord): boolean {

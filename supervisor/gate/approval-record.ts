@@ -11,6 +11,8 @@ export interface Question {
   readonly scope: string | undefined;
   readonly principal: string;
   readonly capsule: string;
+  /** Which install of the capsule's name asks: no answer is good for another one. */
+  readonly install: string;
   readonly action: string;
   readonly resource: string;
   readonly argsHash: string;
@@ -35,6 +37,8 @@ const recordSchema = z.strictObject({
   session: z.string().nullable(),
   principal: z.string(),
   capsule: z.string(),
+  /** Null in records from before there was this field: nobody can tell whose they are, so they grant nothing. */
+  install: z.string().nullable().default(null),
   /** Records from before there was this field count as what is believed least. */
   origin: z.enum(['kernel', 'capsule']).default('capsule'),
   action: z.string(),
@@ -75,17 +79,17 @@ export function decodeRecord(key: string, value: unknown): ApprovalRecord | null
  * session, since the same `cwd://` text means another file in another workspace. JSON keeps the fields apart.
  */
 export function bindingOf(question: Question): string {
-  const { origin, principal, capsule, action, resource, argsHash, scope, session } = question;
+  const { origin, principal, capsule, install, action, resource, argsHash, scope, session } = question;
   const where = scope === undefined ? ['session', session] : ['scope', scope];
-  return hash(['binding', origin, principal, capsule, action, resource, argsHash, ...where]);
+  return hash(['binding', origin, principal, capsule, install, action, resource, argsHash, ...where]);
 }
 
 /** What an allowance for the session covers: the same action on exactly this resource, whatever its other arguments. */
 export function allowanceOf(
-  question: Pick<Question, 'origin' | 'session' | 'principal' | 'capsule' | 'action' | 'resource'>,
+  question: Pick<Question, 'origin' | 'session' | 'principal' | 'capsule' | 'install' | 'action' | 'resource'>,
 ): string {
-  const { origin, session, principal, capsule, action, resource } = question;
-  return hash(['allowance', origin, session, principal, capsule, action, resource]);
+  const { origin, session, principal, capsule, install, action, resource } = question;
+  return hash(['allowance', origin, session, principal, capsule, install, action, resource]);
 }
 
 function hash(fields: readonly unknown[]): string {
@@ -107,6 +111,7 @@ export async function makeRecord(
     session: question.session,
     principal: question.principal,
     capsule: question.capsule,
+    install: question.install,
     origin: question.origin,
     action: cleanText(action, LIMITS.approvalActionCharsMax),
     resource: cleanText(resource, LIMITS.approvalResourceCharsMax),

@@ -40,8 +40,9 @@ export function makeApprovalLayer(approvals: Pick<Approvals, 'findAllowance'>): 
       const verdict = MODES[context.mode](action);
       // In mode safe an earlier answer counts for nothing.
       if (verdict.kind !== 'ask' || verdict.onceOnly) return verdict;
-      const { session, principal, capsule, name, resource } = action;
-      const id = approvals.findAllowance({ origin: 'kernel', session, principal, capsule, action: name, resource });
+      const { session, principal, capsule, install, name, resource } = action;
+      const question = { origin: 'kernel', session, principal, capsule, install, action: name, resource } as const;
+      const id = approvals.findAllowance(question);
       return id === null ? verdict : allow('approval', 'allowed for this session', id);
     },
   };

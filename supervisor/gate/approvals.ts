@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ApprovalDecision, ApprovalRow } from '../../abi/control.js';
 import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
+import { ApprovalFollowers, type Follower } from './approval-followers.js';
 import { ApprovalLedger, type ApprovalStore } from './approval-ledger.js';
 import {
   type ApprovalRecord,
@@ -45,7 +46,11 @@ interface Waiter {
   overdue: boolean;
 }
 
-type Follower = (row: ApprovalRow) => void;
+/** What was allowed for the session: by which answer, and to whom. */
+interface Allowance {
+  readonly id: string;
+  readonly capsule: string;
+}
 
 /**
  * Questions to people and their answers. An answer is on disk before anything is allowed by it, and is good for the
@@ -55,8 +60,8 @@ export class Approvals {
   readonly #options: ApprovalsOptions;
   readonly #ledger: ApprovalLedger;
   readonly #waiters = new Map<string, Waiter>();
-  readonly #allowances = new Map<string, string>();
-  readonly #followers = new Map<Follower, string | null>();
+  readonly #allowances = new Map<string, Allowance>();
+  readonly #followers: ApprovalFollowers;
   readonly #room: AskRoom;
   readonly #now: () => number;
 
@@ -65,6 +70,7 @@ export class Approvals {
     this.#now = options.now ?? Date.now;
     this.#ledger = new ApprovalLedger(options.store);
     this.#room = new AskRoom(this.#now);
+    this.#followers = new ApprovalFollowers(options.onFault);
     const { unreadable } = this.#ledger;
     if (unreadable === 0) return;
     options.onFault(new Fault('io_error', `${unreadable} approval records cannot be read; they grant nothing`));
@@ -72,7 +78,7 @@ export class Approvals {
 
   /** The id of the answer that allows this for the rest of the session, or null. */
   findAllowance(question: Parameters<typeof allowanceOf>[0]): string | null {
-    return this.#allowances.size === 0 ? null : (this.#allowances.get(allowanceOf(question)) ?? null);
+    return this.#allowances.size === 0 ? null : (this.#allowances.get(allowanceOf(question))?.id ?? null);
   }
 
   /**
@@ -113,7 +119,7 @@ export class Approvals {
       if (this.#isVoid(record)) continue;
       const used = await this.#ledger.change(record.id, ['once'], { state: 'used', changedAt: this.#now() });
       if (used === null) continue;
-      this.#emit(used);
+      this.#followers.emit(used);
       return used;
     }
     return null;
@@ -135,7 +141,7 @@ export class Approvals {
         allowance,
       });
       await this.#ledger.add(record);
-      this.#emit(record);
+      this.#followers.emit(record);
       return record;
     } finally {
       this.#room.leave(question);
@@ -196,10 +202,28 @@ export class Approvals {
       this.#endWait(record.id);
       throw notFound();
     }
-    if (decision === 'session' && record.allowance !== null) this.#allowances.set(record.allowance, record.id);
+    const { capsule, allowance } = record;
+    const holds = this.#ledger.get(record.id)?.state === 'session';
+    if (holds && allowance !== null) this.#allowances.set(allowance, { id: record.id, capsule });
     waiter?.settle(decision === 'deny' ? 'denied' : decision, by);
-    this.#emit(settled);
+    this.#followers.emit(settled);
     return toApprovalRow(settled);
+  }
+
+  /**
+   * A capsule is gone, and for whomever it acted: so are its questions and whatever it was allowed. Rejects when the disk refuses;
+   * another capsule of the name gets nothing of it even then, since answers are bound to the install.
+   */
+  async dropCapsule(capsule: string): Promise<void> {
+    for (const record of [...this.#ledger.values()]) {
+      if (record.capsule !== capsule || !(isOpen(record) || record.state === 'once')) continue;
+      this.#waiters.get(record.id)?.settle('cancelled', null);
+      const change = { state: 'expired' as const, changedAt: this.#now() };
+      const expired = await this.#ledger.change(record.id, [...OPEN_STATES, 'once', 'session'], change);
+      if (expired !== null) this.#followers.emit(expired);
+    }
+    // Last: an answer that was on its way to the disk is among them by now, or finds its record expired.
+    for (const [key, allowed] of this.#allowances) if (allowed.capsule === capsule) this.#allowances.delete(key);
   }
 
   /** Open questions and unused grants, oldest first. */
@@ -214,11 +238,7 @@ export class Approvals {
 
   /** Calls back for each open question of the session (null: of all), now and at every change, until released. */
   follow(session: string | null, follower: Follower): () => void {
-    this.#followers.set(follower, session);
-    for (const row of this.list(session ?? undefined)) this.#tell(follower, row);
-    return () => {
-      this.#followers.delete(follower);
-    };
+    return this.#followers.add(session, follower, this.list(session ?? undefined));
   }
 
   /** To be called when an uplink goes away: what nobody can answer any more is queued, and its call fails. */
@@ -277,7 +297,7 @@ export class Approvals {
     if (waiter?.answering) return outcome;
     try {
       const expired = await this.#ledger.change(id, OPEN_STATES, { state: 'expired', changedAt: this.#now() });
-      if (expired !== null) this.#emit(expired);
+      if (expired !== null) this.#followers.emit(expired);
     } catch (thrown) {
       this.#options.onFault(asFault(thrown));
       this.#emitState(id, 'queued');
@@ -329,7 +349,7 @@ export class Approvals {
       const change = { state: 'expired' as const, changedAt: this.#now() };
       this.#ledger.change(record.id, [...OPEN_STATES, 'once'], change).then(
         (expired) => {
-          if (expired !== null) this.#emit(expired);
+          if (expired !== null) this.#followers.emit(expired);
         },
         (thrown: unknown) => this.#options.onFault(asFault(thrown)),
       );
@@ -338,22 +358,7 @@ export class Approvals {
 
   #emitState(id: string, state: 'pending' | 'queued'): void {
     const record = this.#ledger.noteState(id, state);
-    if (record !== undefined) this.#emit(record);
-  }
-
-  #emit(record: ApprovalRecord): void {
-    const row = toApprovalRow(record);
-    for (const [follower, session] of [...this.#followers]) {
-      if (session === null || session === record.session) this.#tell(follower, row);
-    }
-  }
-
-  #tell(follower: Follower, row: ApprovalRow): void {
-    try {
-      follower(row);
-    } catch (thrown) {
-      this.#options.onFault(asFault(thrown));
-    }
+    if (record !== undefined) this.#followers.emit(record);
   }
 }
 

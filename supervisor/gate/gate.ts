@@ -110,10 +110,10 @@ export class Gate {
   }
 
   #ask(action: Action, { onceOnly, why }: Extract<Verdict, { kind: 'ask' }>): Promise<Outcome> {
-    const { session, scope, principal, capsule, name, resource, argsHash, risk, cancel } = action;
+    const { session, scope, principal, capsule, install, name, resource, argsHash, risk, cancel } = action;
     // An answer is bound to the arguments: without their hash it would be good for any.
     if (!SHA256_HEX.test(argsHash)) throw new Error('an action that asks has no hash of its arguments');
-    const question = { origin: 'kernel', session, scope, principal, capsule, action: name } as const;
+    const question = { origin: 'kernel', session, scope, principal, capsule, install, action: name } as const;
     const whole = { ...question, resource, argsHash, risk, why, onceOnly, detail: () => action.detail() };
     return this.#options.approvals.ask(whole, LIMITS.gateApprovalWaitMs, cancel);
   }

@@ -13,6 +13,7 @@ export interface CapsuleQuestion {
   readonly riskLevel: string;
   readonly principal: string;
   readonly capsule: string;
+  readonly install: string;
   readonly session: string | null;
   readonly scope?: string;
   readonly mode: ApprovalMode;
@@ -78,13 +79,14 @@ function makeQuestion(request: CapsuleQuestion): Question {
     const message = `action: ${action.length} characters, expected at most ${LIMITS.approvalActionCharsMax}`;
     throw new Fault('too_large', message, { field: 'action' });
   }
-  const { session, scope, principal, capsule, resource, riskLevel, mode } = request;
+  const { session, scope, principal, capsule, install, resource, riskLevel, mode } = request;
   return {
     origin: 'capsule',
     session,
     scope,
     principal,
     capsule,
+    install,
     action,
     resource: resource.trim(),
     // Over the text as it was sent: two texts that look alike once cleaned are two questions.

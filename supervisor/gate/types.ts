@@ -14,6 +14,8 @@ export interface Action {
   readonly name: string;
   readonly manifest: CapsuleManifest;
   readonly capsule: string;
+  /** Which install of the capsule's name acts. */
+  readonly install: string;
   readonly principal: string;
   readonly session: string | null;
   /**

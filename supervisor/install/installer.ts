@@ -35,7 +35,7 @@ export interface InstallerParts {
 
 /** What the kernel keeps for a capsule, whether it is installed or was. */
 export interface KeptData {
-  /** Drops timers, secrets and settings; its store, too, if `purge`. */
+  /** Drops timers, secrets, settings and what people allowed; its store, too, if `purge`. */
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** As `forget`, without the settings: they are the operator's and not the work of a hook. */
   dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;

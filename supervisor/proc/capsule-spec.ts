@@ -12,6 +12,8 @@ import type { WallClock } from './wall-clock.js';
 export interface CapsuleSpec {
   readonly manifest: CapsuleManifest;
   readonly hash: string;
+  /** Which install of the name this is (`installOf`). */
+  readonly install: string;
   readonly tier: Tier;
   readonly generation: AbiGeneration;
   /** The module exports `run`: it is called once and serves itself. */

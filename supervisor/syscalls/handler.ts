@@ -7,6 +7,8 @@ import { parsePayload } from '../../bus/payload-json.js';
 /** Who calls, on whose behalf, and what ends the call early. Made by the dispatcher from the process, never from arguments. */
 export interface CallContext {
   readonly capsule: string;
+  /** Which install of that name it is: what people allowed to another one is not allowed to it. */
+  readonly install: string;
   /** The instance's place on the bus: the capsule's name, but for an instance that runs beside it. */
   readonly endpoint: string;
   readonly manifest: CapsuleManifest;

@@ -18,6 +18,7 @@ function setUp(hasRunLoop: boolean, more: Partial<ProcessHooks> = {}) {
   const spec: CapsuleSpec = {
     manifest,
     hash: '',
+    install: '',
     tier: 'jail',
     generation: 3,
     hasRunLoop,

@@ -11,6 +11,7 @@ function makeRequest(more: Partial<CapsuleQuestion> = {}): CapsuleQuestion {
     riskLevel: 'high',
     principal: 'ann',
     capsule: 'ops',
+    install: 'first',
     session: 's1',
     mode: 'guided',
     ...more,

@@ -32,6 +32,7 @@ async function makeCapsule(t: Test, options: GuestOptions, bundles: readonly str
     {
       manifest: parseManifest(manifest),
       hash: '',
+      install: '',
       tier: 'process',
       generation: 3,
       hasRunLoop: options.exports?.['run'] !== undefined,
