@@ -140,8 +140,14 @@ function makeTimerService(cron: CronService, parts: ServiceParts): TimerService 
     schedule: (request) => cron.schedule(request),
     cancel: (principal, capsule, name) => cron.cancel(principal, capsule, name),
     preview: (schedule) => cron.preview(schedule),
-    requireCallable: ({ endpoint }: CallContext) => {
-      if (parts.processOf(endpoint)?.exports.has('run') !== true) return;
+    admit: (
+      request: { readonly name: string; readonly schedule: string },
+      { endpoint, capsule, actor }: CallContext,
+    ) => {
+      if (parts.processOf(endpoint)?.exports.has('run') !== true) {
+        cron.admit({ ...request, capsule, principal: actor.principal });
+        return;
+      }
       const message = 'a capsule with a run loop is never called, so it cannot have timers; wait in ipc_recv instead';
       throw new Fault('not_supported', message);
     },

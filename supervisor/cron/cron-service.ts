@@ -29,12 +29,19 @@ export class CronService {
     this.#now = now;
   }
 
-  /** Resolves once the timer is on disk. A timer of the same name is replaced. */
-  async schedule(request: TimerRequest): Promise<void> {
-    const { principal, capsule, name } = request;
+  /**
+   * Counts a change of timers, and refuses one that could never be made: nobody is asked about it, and nothing written down. Throws Fault
+   * `rate_limited` or `invalid_argument`.
+   */
+  admit({ principal, capsule, name, schedule }: Omit<TimerRequest, 'payload'>): void {
     this.#countChange(principal, capsule);
     checkName(name);
-    await this.#alone(capsule, () => this.#schedule(request));
+    this.#firstAt(parseSchedule(schedule));
+  }
+
+  /** Resolves once the timer is on disk. A timer of the same name is replaced. Each was admitted before. */
+  schedule(request: TimerRequest): Promise<void> {
+    return this.#alone(request.capsule, () => this.#schedule(request));
   }
 
   async #schedule(request: TimerRequest): Promise<void> {

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 
 /** Encodings that are undone, as a request asks for them. */
 export const ACCEPTED_ENCODINGS = 'gzip, deflate, br';
@@ -27,7 +27,13 @@ export function undoesEncoding(encoding: string | undefined): boolean {
 export async function readBody(body: Readable, encoding: string | undefined, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   const gather = async (source: AsyncIterable<Buffer>) => {
-    for await (const chunk of bounded(source, bytesMax)) chunks.push(chunk);
+    try {
+      for await (const chunk of bounded(source, bytesMax)) chunks.push(chunk);
+    } catch (error) {
+      // The pipeline would wait for the server's next piece before it says what is wrong with this one.
+      body.destroy(asFault(error));
+      throw error;
+    }
   };
   const decoder = undoesEncoding(encoding) ? DECODERS[encoding!.trim().toLowerCase()]! : null;
   if (decoder === null) {

@@ -54,6 +54,13 @@ async function checkedAddresses({ target, local, resolve }: ConnectOptions): Pro
   return addresses;
 }
 
+/** What can be said of a host without a resolver. @throws Fault `policy_denied` */
+export function requireOpen({ hostname }: Pick<HttpTarget, 'hostname'>, local: boolean): void {
+  const host = bareHost(hostname);
+  const isThisMachine = host === 'localhost' || host.endsWith('.localhost');
+  if (isIP(host) === 0 ? isThisMachine && !local : !isAllowed(host, local)) throw notPublic();
+}
+
 export function isAllowed(address: string, local: boolean): boolean {
   const kind = judgeAddress(address);
   return kind === 'public' || (local && kind === 'local');

@@ -1,7 +1,7 @@
 import { Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { ACCEPTED_ENCODINGS, readBody, textOf, undoesEncoding } from './body.js';
-import { type Resolver, resolveBySystem } from './connect.js';
+import { type Resolver, requireOpen, resolveBySystem } from './connect.js';
 import { Connections, type Lease } from './connections.js';
 import { exchange, type HttpResponse } from './exchange.js';
 import { networkFault } from './failures.js';
@@ -67,6 +67,11 @@ export class HttpService {
       chunkMs: LIMITS.httpChunkWaitMs,
       ...times,
     };
+  }
+
+  /** An address, or this machine by its name, that the operator did not open: told before anybody is asked whether it may be. */
+  admit({ target }: HttpRequest): void {
+    requireOpen(target, this.#grants.covers(target));
   }
 
   /** The whole response. Faults: `timed_out`, `too_large`, `not_supported` (not UTF-8), `policy_denied`, `io_error`. */

@@ -11,8 +11,11 @@ export interface TimerService {
   }): Promise<void>;
   cancel(principal: string, capsule: string, name: string): Promise<void>;
   preview(schedule: string): string[];
-  /** Throws Fault `not_supported` for a capsule that could never be called. */
-  requireCallable(context: CallContext): void;
+  /**
+   * Counts the change, and refuses what could not become a timer however it is decided. Throws Fault `rate_limited`,
+   * `invalid_argument`, or `not_supported` for a capsule that could never be called.
+   */
+  admit(request: { readonly name: string; readonly schedule: string }, context: CallContext): void;
 }
 
 interface ScheduleRequest {
@@ -29,9 +32,12 @@ export function makeCronHandlers(timers: TimerService) {
       payload: payload ?? EMPTY,
     }),
     resource: ({ name, schedule: text }) => `cron:${name} ${text}`,
+    // A capsule without the capability is told so and no more, by the gate.
+    admit: (request, context) => {
+      if (context.manifest.capabilities.cron !== undefined) timers.admit(request, context);
+    },
     preview: async ({ schedule: text }) => timers.preview(text),
     run: async (request, context) => {
-      timers.requireCallable(context);
       const { capsule, actor } = context;
       await timers.schedule({ principal: actor.principal, capsule, ...request });
       return EMPTY;

@@ -8,6 +8,8 @@ import { type CallContext, decodeDecimal, decodeJson, EMPTY, encodeJson, type Sy
 
 /** Requests over the network, each under the instance that makes it. */
 export interface WebService {
+  /** Refuses what no decision could let through. Throws Fault `policy_denied`. */
+  admit(request: HttpRequest): void;
   request(request: HttpRequest, caller: HttpCaller): Promise<object>;
   openStream(request: HttpRequest, caller: HttpCaller): Promise<object>;
   readStream(handle: number, caller: HttpCaller): Promise<Buffer>;
@@ -62,6 +64,9 @@ export function makeHttpHandlers(web: WebService) {
     decode: ([request]) => decodeHttpRequest(decodeJson(request, 'request')),
     resource: resourceOf,
     covers,
+    admit: (request, context) => {
+      if (covers(request, context)) web.admit(request);
+    },
     preview: async (request) => previewOf(request),
     run: (request, context) =>
       waiting(context, `http ${request.target.hostname}`, async () =>

@@ -6,6 +6,8 @@ import { LIMITS } from '../../abi/limits.js';
 import { CronService } from '../../supervisor/cron/cron-service.js';
 import { type FiringOutcome, Scheduler } from '../../supervisor/cron/scheduler.js';
 import { openStore, type Store } from '../../supervisor/storage/store.js';
+import { makeCronHandlers } from '../../supervisor/syscalls/cron.js';
+import type { CallContext } from '../../supervisor/syscalls/handler.js';
 
 const START = Date.parse('2026-03-01T00:00:00Z');
 const MINUTE = 60_000;
@@ -84,9 +86,10 @@ class Bench {
     if (this.hold === null) await this.scheduler.drain();
   }
 
-  set(name: string, schedule: string, payload = ''): Promise<void> {
+  async set(name: string, schedule: string, payload = ''): Promise<void> {
     const request = { principal: 'default', capsule: 'c', name, schedule, payload: Buffer.from(payload) };
-    return this.cron.schedule(request);
+    this.cron.admit(request);
+    await this.cron.schedule(request);
   }
 }
 
@@ -260,6 +263,24 @@ test('timers, more than 32, too soon, of a bad name or too often changed, are re
   await t.rejects(b.set('t0', '@daily'), { code: 'rate_limited' });
   b.now += MINUTE;
   await t.resolves(b.cron.cancel('default', 'c', 'x'));
+});
+
+test('a schedule that can never be, is refused before anybody is asked; whoever may set no timer hears nothing of it', (t) => {
+  const b = bench(t);
+  const timers = {
+    schedule: () => Promise.resolve(),
+    cancel: () => Promise.resolve(),
+    preview: () => [],
+    admit: (request: { readonly name: string; readonly schedule: string }) =>
+      b.cron.admit({ ...request, principal: 'default', capsule: 'c' }),
+  };
+  const { astrid_cron_schedule: handler } = makeCronHandlers(timers);
+  const admit = (schedule: string, capabilities: object) => () =>
+    handler.admit?.({ name: 't', schedule, payload: Buffer.from('') }, { manifest: { capabilities } } as CallContext);
+  t.throws(admit('nonsense', { cron: true }), { code: 'invalid_argument', field: 'schedule' });
+  t.doesNotThrow(admit('@daily', { cron: true }));
+  t.doesNotThrow(admit('nonsense', {}));
+  t.end();
 });
 
 test('timers of a manifest, changed or gone with an upgrade, follow it and cannot be changed by calls', async (t) => {

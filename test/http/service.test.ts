@@ -1,5 +1,6 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { test } from 'tap';
+import { LIMITS } from '../../abi/limits.js';
 import { allClosed, ask, bodyOf, caller, codeOf, granted, serve, serveRaw } from './kit.js';
 
 const decoder = new TextDecoder();
@@ -44,6 +45,40 @@ test('every method, with the body it may have, arrives', async (t) => {
     const { headers } = await service.request(ask(url, { method, body: 'x' }), caller());
     t.equal(headers['x-seen'], `${method} x`);
   }
+});
+
+test('a small body that becomes too large, from a server that then says nothing, is refused at once', async (t) => {
+  const bomb = gzipSync(Buffer.alloc(LIMITS.httpBodyBytesMax + 1));
+  const server = await serve(t, (_request, response) => {
+    response.writeHead(200, { 'content-encoding': 'gzip' });
+    response.write(bomb);
+  });
+  // Its own time for the whole request is far away: nothing but the bound can end it.
+  const service = granted(t, server, { times: { requestMs: 3_600_000, chunkMs: 3_600_000 } });
+  t.equal(await codeOf(service.request(ask(`http://localhost:${server.port}/`), caller())), 'too_large');
+});
+
+test('an address that nobody opened, or this machine by its name, is refused before anybody is asked', async (t) => {
+  const server = await serve(t, (_request, response) => response.end());
+  const service = granted(t, server);
+  const admit = (url: string) => () => service.admit(ask(url));
+  for (const host of [
+    'localhost:1',
+    'a.localhost',
+    '127.0.0.1:1',
+    '[::1]',
+    '10.0.0.1',
+    '169.254.169.254',
+    '[::ffff:7f00:1]',
+  ])
+    t.throws(admit(`http://${host}/`), { code: 'policy_denied', field: 'url' }, host);
+  for (const url of [
+    `http://localhost:${server.port}/`,
+    `http://127.0.0.1:${server.port}/`,
+    'https://example.org/',
+    'http://1.1.1.1/',
+  ])
+    t.doesNotThrow(admit(url), url);
 });
 
 test('compressed bodies, are undone and no longer described', async (t) => {
