@@ -65,6 +65,12 @@ export const LIMITS = {
   coreBytesMax: 0,
   logLinesKeptPerCapsule: 1000,
   logCharsKeptPerCapsule: 1 * MIB,
+  // the supervisor's own log: what a guest can make it say must not fill a disk
+  ownLogLinesMax: 256,
+  ownLogWindowMs: 10_000,
+  ownLogLineCharsMax: 64 * KIB,
+  /** The file is then kept aside, in place of the one before it. */
+  ownLogBytesMax: 8 * MIB,
   // questions at install, secrets, configuration
   elicitWaitMs: 120_000,
   elicitOptionsMax: 256,

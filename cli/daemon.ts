@@ -3,13 +3,13 @@ import { constants, type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { asFault, Fault, type FaultCode, isFaultCode } from '../abi/errno.js';
+import { LIMITS } from '../abi/limits.js';
 import { ControlClient } from './client.js';
 import { type Home, openHome, openOrMakeHome, readToken } from './home.js';
 
 const READY_WAIT_MS = 60_000;
 /** How often to look when no file event tells: watching is not there on every file system. */
 const LOOK_MS = 100;
-const LOG_BYTES_MAX = 8 * 1024 * 1024;
 const LOG_TAIL_BYTES = 64 * 1024;
 const LOG_TAIL_LINES = 12;
 
@@ -83,7 +83,7 @@ async function openLog(home: Home): Promise<FileHandle> {
   const path = home.at('var/supervisor.log');
   const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
   const log = await open(path, flags, 0o600);
-  if ((await log.stat()).size <= LOG_BYTES_MAX) return log;
+  if ((await log.stat()).size <= LIMITS.ownLogBytesMax) return log;
   await log.close();
   await rename(path, home.at('var/supervisor.log.1'));
   return open(path, flags, 0o600);

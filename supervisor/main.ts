@@ -22,7 +22,7 @@ const { values } = parseArgs({
     builtins: { type: 'string', default: join(HERE, '../capsules') },
   },
 });
-const ownLog = new OwnLog(1);
+const ownLog = new OwnLog(1, { path: join(values.home, 'var/supervisor.log') });
 const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, ownLog);
 const { version } = JSON.parse(readFileSync(join(HERE, '../../package.json'), 'utf8')) as { version: string };
 

@@ -1,21 +1,40 @@
-import { fstatSync, writeSync } from 'node:fs';
+import { copyFileSync, fstatSync, ftruncateSync, rmSync, statSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { LIMITS } from '../abi/limits.js';
 
 /** A reader that is further behind gets no more lines, until it has read some. */
 const UNREAD_BYTES_MAX = 1024 * 1024;
+/** How pino begins a line that says why the supervisor ends. */
+const FATAL = '{"level":60';
+
+export interface OwnLogOptions {
+  /** Where the log is when the file is ours: then it is kept aside as `<path>.1` when it is full. */
+  readonly path: string;
+  /** Calls once when a window that began now is over. */
+  readonly atWindowEnd?: (call: () => void) => void;
+}
 
 /**
  * Where the supervisor's own lines go. Whoever reads them may be gone, may have stopped reading, or may have a full disk, and none of
  * that may hold up the kernel: a line that cannot be written is dropped. (The usual destination of pino tries again for ever, without
- * ever coming back to the event loop, when its last lines meet a closed pipe or a full disk.)
+ * ever coming back to the event loop, when its last lines meet a closed pipe or a full disk.) And what a guest makes the kernel say
+ * must not fill the disk: lines in a window are counted, and the file is bounded.
  */
 export class OwnLog {
   readonly #fd: number;
+  readonly #path: string;
+  readonly #atWindowEnd: (call: () => void) => void;
   readonly #socket: Socket | null;
   #isBroken = false;
+  /** Lines of this window; null between windows. */
+  #lines: number | null = null;
+  #dropped = 0;
+  #mayKeepAside = true;
 
-  constructor(fd: number) {
+  constructor(fd: number, { path, atWindowEnd }: OwnLogOptions) {
     this.#fd = fd;
+    this.#path = path;
+    this.#atWindowEnd = atWindowEnd ?? ((call) => void setTimeout(call, LIMITS.ownLogWindowMs).unref());
     this.#socket = canBlock(fd) ? new Socket({ fd, readable: false, writable: true }) : null;
     this.#socket?.on('error', () => {
       this.#isBroken = true;
@@ -23,12 +42,13 @@ export class OwnLog {
   }
 
   write(line: string): void {
-    if (this.#socket === null) this.#writeFile(line);
-    else if (!this.#isBroken && this.#socket.writableLength <= UNREAD_BYTES_MAX) this.#socket.write(line);
+    if (this.#takeRoom(line) && this.#send(line)) return;
+    this.#dropped += 1;
   }
 
   /** Resolves when the lines so far are out, or cannot be, or after so long. */
   async flush(waitMs: number): Promise<void> {
+    this.#tellDropped();
     const socket = this.#socket;
     if (socket === null || this.#isBroken || socket.writableLength === 0) return;
     await new Promise<void>((resolve) => {
@@ -38,11 +58,68 @@ export class OwnLog {
     });
   }
 
-  #writeFile(line: string): void {
+  #takeRoom(line: string): boolean {
+    if (this.#lines === null) {
+      this.#lines = 0;
+      this.#atWindowEnd(() => this.#endWindow());
+    }
+    if (line.startsWith(FATAL)) return true;
+    if (line.length > LIMITS.ownLogLineCharsMax || this.#lines >= LIMITS.ownLogLinesMax) return false;
+    this.#lines += 1;
+    return true;
+  }
+
+  #endWindow(): void {
+    this.#lines = null;
+    this.#mayKeepAside = true;
+    this.#tellDropped();
+  }
+
+  #tellDropped(): void {
+    if (this.#dropped === 0) return;
+    const line = { level: 40, time: new Date().toISOString(), dropped: this.#dropped, msg: 'lines dropped' };
+    if (this.#send(`${JSON.stringify(line)}\n`)) this.#dropped = 0;
+  }
+
+  #send(line: string): boolean {
+    if (this.#socket === null) return this.#writeFile(line);
+    if (this.#isBroken || this.#socket.writableLength > UNREAD_BYTES_MAX) return false;
+    this.#socket.write(line);
+    return true;
+  }
+
+  #writeFile(line: string): boolean {
     try {
-      writeSync(this.#fd, line);
+      const file = fstatSync(this.#fd);
+      const isFull = file.isFile() && file.size >= LIMITS.ownLogBytesMax;
+      if (isFull && !this.#keepAside(file.dev, file.ino)) return false;
+      // At the end by number: a file that was not opened to append would else go on behind what was cut off.
+      writeSync(this.#fd, line, file.isFile() ? (isFull ? 0 : file.size) : null);
+      return true;
     } catch {
       // There is nowhere else to say it.
+      return false;
+    }
+  }
+
+  /**
+   * Copies the file and cuts it, where a rename would be less work: standard error goes to the same file, and so does whatever the
+   * runtime says when it dies. Once in a window, since a flood would else copy all the time. False: there is no room yet.
+   */
+  #keepAside(dev: number, ino: number): boolean {
+    if (!this.#mayKeepAside) return false;
+    this.#mayKeepAside = false;
+    try {
+      const ours = statSync(this.#path);
+      if (ours.dev !== dev || ours.ino !== ino) return false;
+      const aside = `${this.#path}.1`;
+      rmSync(aside, { force: true });
+      copyFileSync(this.#path, aside);
+      ftruncateSync(this.#fd, 0);
+      return true;
+    } catch {
+      // The disk has no room for the copy: what is in the file is worth more than the next lines.
+      return false;
     }
   }
 }
