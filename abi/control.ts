@@ -152,6 +152,14 @@ export interface AuditCheck {
   readonly message: string | null;
 }
 
+export interface AuditorStatus {
+  readonly pid: number | null;
+  readonly state: 'up' | 'down';
+  readonly treeSize: number;
+  /** Records since this start that the log does not take, of actions that had happened: it is not complete if there are any. */
+  readonly dropped: number;
+}
+
 export interface StatusResult {
   readonly pid: number;
   readonly version: string;
@@ -161,7 +169,7 @@ export interface StatusResult {
   readonly clients: number;
   readonly sessions: number;
   readonly pendingApprovals: number;
-  readonly auditor: { readonly pid: number | null; readonly state: 'up' | 'down'; readonly treeSize: number };
+  readonly auditor: AuditorStatus;
   readonly auditCheck: AuditCheck;
   /** Boot steps with how long each took. */
   readonly boot: readonly { readonly step: string; readonly ms: number }[];

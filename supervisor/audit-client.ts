@@ -3,7 +3,7 @@ import { encodeEvent, fitEvent } from '../abi/audit/event.js';
 import type { InclusionProof } from '../abi/audit/proof.js';
 import { EVENTS_PER_APPEND_MAX, type LoggedEvent, type ToSupervisorOf } from '../abi/audit/protocol.js';
 import type { AuditEvent } from '../abi/audit-event.js';
-import { Fault, type FaultCode } from '../abi/errno.js';
+import { asFault, Fault, type FaultCode } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 import type { AuditorLink } from './auditor/auditor-link.js';
 import { CheckpointStore } from './auditor/checkpoint-store.js';
@@ -21,6 +21,8 @@ export interface AuditClientOptions {
   readonly onEntry?: (entry: LoggedEvent) => void;
   /** The auditor came up, or went down and why. With `final` it is not started again: a person has to look. */
   readonly onStateChange?: (state: 'up' | 'down', fault: Fault | null, final: boolean) => void;
+  /** Records were dropped, so many so far, and why the last was. Told at 1, 2, 4, 8, …: whoever causes them may cause many. */
+  readonly onDropped?: (dropped: number, fault: Fault) => void;
   readonly now: () => number;
   /** An auditor that answers nothing for so long is killed and started again. */
   readonly ackWaitMs?: number;
@@ -301,9 +303,14 @@ export class AuditClient {
   #dropOldest(fault: Fault): void {
     for (const { waiter } of this.#outbox.takeOldest().items) {
       waiter?.reject(fault);
-      if (waiter === null) this.#dropped += 1;
+      if (waiter === null) this.#countDropped(fault);
     }
     this.#singly = Math.max(0, this.#singly - 1);
+  }
+
+  #countDropped(fault: Fault): void {
+    this.#dropped += 1;
+    if (Number.isInteger(Math.log2(this.#dropped))) this.#options.onDropped?.(this.#dropped, asFault(fault.cause));
   }
 
   #retryLater(): void {

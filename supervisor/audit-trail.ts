@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { LoggedEvent } from '../abi/audit/protocol.js';
 import type { AuditEvent } from '../abi/audit-event.js';
-import type { StatusResult } from '../abi/control.js';
+import type { AuditorStatus } from '../abi/control.js';
 import { Fault } from '../abi/errno.js';
 import { AuditClient } from './audit-client.js';
 import { AuditSummary } from './audit-summary.js';
@@ -53,6 +53,8 @@ export class AuditTrail implements AuditPort {
         if (state === 'up') logger.info({ state }, 'auditor');
         else logger.error({ state, reason: fault?.message }, 'auditor');
       },
+      onDropped: (dropped, fault) =>
+        logger.error({ dropped, reason: fault.message }, 'records that the log does not take'),
       now: Date.now,
     });
     const { treeSize, recovered } = await client.start();
@@ -114,8 +116,9 @@ export class AuditTrail implements AuditPort {
     return () => void this.#followers.delete(onEntry);
   }
 
-  status(): StatusResult['auditor'] {
-    return { pid: this.#client.pid, state: this.#client.state, treeSize: this.#client.treeSize };
+  status(): AuditorStatus {
+    const { pid, state, treeSize, dropped } = this.#client;
+    return { pid, state, treeSize, dropped };
   }
 
   async close(): Promise<void> {

@@ -19,6 +19,10 @@ function printStatus(terminal: Terminal, status: StatusResult): void {
   const auditorState = auditor.state === 'up' ? paint('green', 'up') : paint('red', 'down: sensitive calls are denied');
   field('auditor', auditorState, `, pid ${auditor.pid ?? '-'}, tree size ${auditor.treeSize}`);
   field('audit log', ...describeCheck(status.auditCheck));
+  if (auditor.dropped > 0) {
+    const dropped = formatCount(auditor.dropped, 'record');
+    field('', paint('red', `NOT COMPLETE: ${dropped} not taken since the start`), '; var/supervisor.log says why');
+  }
   field('sessions', String(status.sessions));
   field('clients', String(status.clients));
   const waiting = status.pendingApprovals > 0 ? paint('yellow', `${status.pendingApprovals} (astrid approvals)`) : '0';

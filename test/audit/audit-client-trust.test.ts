@@ -67,7 +67,9 @@ test('one event that the auditor does not take is found and dropped, the others 
       taken.push(...decoded.map((event) => event.resource));
       return [{ t: 'ack', id, firstIndex, treeSize: taken.length, checkpoint: checkpoint(taken.length) }];
     });
-  const client = makeClient(paths, { spawn });
+  const told: string[] = [];
+  const onDropped = (dropped: number, fault: Fault) => void told.push(`${dropped} ${fault.code} ${fault.message}`);
+  const client = makeClient(paths, { spawn, onDropped });
   await client.start();
   for (let number = 0; number < 5; number += 1) {
     client.record(makeEvent(number, number === 2 ? { principal: 'poison' } : {}));
@@ -76,6 +78,14 @@ test('one event that the auditor does not take is found and dropped, the others 
   await t.rejects(client.append(makeEvent(9, { principal: 'poison' })), { code: 'audit_unavailable' });
   t.strictSame(await client.append(makeEvent(5)), { index: 4 });
   t.equal(client.dropped, 1);
+  t.strictSame(told, ['1 quota_exceeded one too many'], 'the operator hears of it');
+  for (let number = 0; number < 4; number += 1) client.record(makeEvent(number, { principal: 'poison' }));
+  while (client.dropped < 5) await new Promise((resolve) => setImmediate(resolve));
+  t.strictSame(
+    told.map((line) => Number.parseInt(line, 10)),
+    [1, 2, 4],
+    'and of many not each time',
+  );
   await client.close();
   t.strictSame(
     taken,

@@ -29,7 +29,7 @@ const STATUS: StatusResult = {
   clients: 1,
   sessions: 2,
   pendingApprovals: 3,
-  auditor: { pid: 100, state: 'down', treeSize: 12 },
+  auditor: { pid: 100, state: 'down', treeSize: 12, dropped: 0 },
   auditCheck: { state: 'ok', entries: 7, message: null },
   boot: [{ step: 'home', ms: 3 }],
 };
@@ -105,6 +105,15 @@ test('status, an auditor that is down, says what that means; as JSON it is the r
   t.match(out, /4 of 5 ready, 1 failed/);
   t.match(out, /down: sensitive calls are denied, pid 100, tree size 12/);
   t.same(JSON.parse((await runCli(['status', '--json'], home)).out), STATUS);
+});
+
+test('status, records that the log did not take, says that the log is not complete, and nothing of it otherwise', async (t) => {
+  let dropped = 0;
+  const { home } = await startFake(t, { status: () => ({ ...STATUS, auditor: { ...STATUS.auditor, dropped } }) });
+  t.notMatch((await runCli(['status'], home)).out, /COMPLETE/);
+  dropped = 3;
+  t.match((await runCli(['status'], home)).out, /NOT COMPLETE: 3 records not taken since the start/);
+  t.match(JSON.parse((await runCli(['status', '--json'], home)).out), { auditor: { dropped: 3 } });
 });
 
 const LOG = { time: 0, capsule: 'fs', level: 'warn', message: 'disk\nfull' };

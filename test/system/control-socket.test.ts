@@ -112,6 +112,7 @@ test('a second supervisor on the same home is refused, a stale socket is not mis
   await t.rejects(supervisor.again(), /already_running/);
   const client = await supervisor.connect();
   const { auditor } = (await client.request('status', {})) as StatusResult;
+  t.match(auditor, { state: 'up', dropped: 0 });
 
   await supervisor.kill('SIGKILL');
   t.ok(existsSync(join(supervisor.home, 'run/system.sock')), 'the socket file is left behind');
