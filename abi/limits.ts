@@ -171,8 +171,7 @@ export const LIMITS = {
   auditCloseWaitMs: 2_000,
   /**
    * Directories that one capsule may read from before it has to wait, and how many more in each second after: the log names each of
-   * them, so their number is what bounds it. A search through a large source tree (6,000 directories, 80,000 files) takes longer
-   * to open its files than to wait for this.
+   * them, so their number is what bounds it. Most source trees have fewer than the first of the two, and then nothing waits.
    */
   auditReadPlacesBurst: 4096,
   auditReadPlacesPerSecond: 128,
