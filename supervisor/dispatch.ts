@@ -47,7 +47,7 @@ interface OpenCall {
   readonly row: SyscallRow;
   readonly handler: SyscallHandler<unknown>;
   readonly request: unknown;
-  readonly context: CallContext;
+  readonly context: OpenCallContext;
   readonly resource: string;
   readonly action: CallAction;
 }
@@ -179,7 +179,11 @@ export class Dispatcher {
   /** The entry is acknowledged before the effect; if it cannot be written, there is no effect. */
   async #runAfterAppend(call: OpenCall, authorization: Authorization): Promise<Buffer> {
     await this.#append(call, authorization);
-    return this.#runRecorded(call, authorization, () => call.handler.run(call.request, call.context));
+    return this.#runRecorded(call, authorization, () => {
+      // What it would change is kept under its name, which may be another capsule's by now.
+      if (call.context.isOver) throw new Fault('cancelled', 'the capsule was ended');
+      return call.handler.run(call.request, call.context);
+    });
   }
 
   /** What a call is led to is decided, and written down, like a call of its own. */

@@ -22,7 +22,8 @@ const { values } = parseArgs({
     builtins: { type: 'string', default: join(HERE, '../capsules') },
   },
 });
-const ownLog = new OwnLog(1, { path: join(values.home, 'var/supervisor.log') });
+const LOG_FILE = { path: join(values.home, 'var/supervisor.log') };
+const ownLog = new OwnLog(1, LOG_FILE);
 const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, ownLog);
 const { version } = JSON.parse(readFileSync(join(HERE, '../../package.json'), 'utf8')) as { version: string };
 
@@ -45,7 +46,7 @@ async function stop(why: string, exitCode = 0): Promise<void> {
  * undone: its socket, marker and checkpoint have the names of ours. The processes below end with this one.
  */
 async function endLost(why: string, how: 'gone' | 'replaced'): Promise<void> {
-  const stderr = new OwnLog(2);
+  const stderr = new OwnLog(2, LOG_FILE);
   stderr.write(`astrid supervisor ${process.pid}: ${why}; ending\n`);
   await stderr.flush(LOG_FLUSH_MS);
   logger.error({ reason: why }, 'home lost');

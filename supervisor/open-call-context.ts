@@ -48,6 +48,11 @@ export class OpenCallContext implements CallContext {
     return typeof id === 'string' ? id : null;
   }
 
+  /** The invocation has ended, with its process: nobody waits for this call any more. */
+  get isOver(): boolean {
+    return this.#running !== this.#process.running;
+  }
+
   setWaiting(what: string): void {
     this.#process.setWaiting(this.#running, what);
   }

@@ -32,7 +32,12 @@ interface Ending {
 }
 
 /** One call through a dispatcher whose gate allows it and whose effect is noted. */
-function callWith(row: SyscallRow, audit: (happened: string[]) => AuditPort, effect?: () => never): Promise<Ending> {
+function callWith(
+  row: SyscallRow,
+  audit: (happened: string[]) => AuditPort,
+  effect?: () => never,
+  process: CapsuleProcess = capsule,
+): Promise<Ending> {
   const happened: string[] = [];
   const handler: SyscallHandler<never> = {
     decode: () => ({}) as never,
@@ -53,7 +58,7 @@ function callWith(row: SyscallRow, audit: (happened: string[]) => AuditPort, eff
   });
   return new Promise((resolve) => {
     const args = row.params.map(() => Buffer.from('x'));
-    dispatcher.handle(capsule, row, args, (answer) => resolve({ answer, happened }));
+    dispatcher.handle(process, row, args, (answer) => resolve({ answer, happened }));
   });
 }
 
@@ -176,4 +181,21 @@ test('what a handler does not admit, has no entry of its own before it is refuse
   });
   t.match(await call(), { code: 'not_supported' });
   t.same([count('appended accepted'), count('recorded denied')], [0, 1]);
+});
+
+test("each call whose caller is gone when the log has acknowledged it, has no effect: what it names may be another capsule's by then", async (t) => {
+  for (const row of ofClass('before')) {
+    const process = { ...capsule, running } as { running: unknown };
+    const audit = (happened: string[]): AuditPort => ({
+      ...working(happened),
+      append: async (event) => {
+        await Promise.resolve();
+        process.running = null;
+        happened.push(`appended ${event.outcome}`);
+      },
+    });
+    const { answer, happened } = await callWith(row, audit, undefined, process as unknown as CapsuleProcess);
+    t.match(answer, { code: 'cancelled' }, row.name);
+    t.same(happened, ['appended accepted', 'recorded failed'], row.name);
+  }
 });
