@@ -37,7 +37,8 @@ export class EnvService {
   async load(principal: string, manifest: Described): Promise<Record<string, string>> {
     const { name: capsule, env } = manifest;
     if (env.length === 0) return {};
-    await this.#copyFile(principal, manifest);
+    // In turn with a removal: a copy that is made after it would be the next capsule's of this name.
+    await this.#serially(() => this.#copyFile(principal, manifest));
     const values: [string, string][] = [];
     const missing: EnvRow[] = [];
     for (const row of env) {

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Test, test } from 'tap';
 import type { EnvRow } from '../../abi/manifest.js';
 import { EnvFile } from '../../supervisor/lifecycle/env-file.js';
@@ -141,4 +142,34 @@ test('settings, a file that others can read, is a link, no JSON or not flat, is 
   rmSync(b.path);
   symlinkSync('/etc/passwd', b.path);
   await t.rejects(b.load(), { code: 'escapes_root' });
+});
+
+test('settings of a capsule that is removed while it loads, leave no copy among its keys', async (t) => {
+  const { secrets } = await bench(t);
+  let file = new Map([['host', 'https://key@host']]);
+  const keys = new Map<string, string>();
+  const turns = async () => {
+    for (let turn = 0; turn < 10; turn++) await nextTurn();
+  };
+  const env = new EnvService({
+    file: {
+      read: async () => file,
+      write: async (_principal: string, _capsule: string, values: Map<string, string>) => {
+        file = values;
+      },
+    } as unknown as EnvFile,
+    kv: {
+      get: () => null,
+      set: async (_principal, _capsule, key, value) => {
+        await turns();
+        keys.set(key, String(value));
+      },
+      delete: async (_principal, _capsule, key) => keys.delete(key),
+    },
+    secrets,
+    publish: () => undefined,
+    log: () => undefined,
+  });
+  await Promise.all([env.load('default', MANIFEST), env.removeAll('default', 'mail')]);
+  t.same([[...file], [...keys]], [[], []]);
 });
