@@ -36,6 +36,8 @@ export interface LifecycleServices {
    * operator's alone (`principal`); settings stay here.
    */
   dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
+  /** Timers alone: nobody has any before its first install. */
+  dropTimers(capsule: string): Promise<void>;
   /** Drops timers, secrets, settings and what people allowed of a capsule that is gone; what it keeps in its store only if `purge`. */
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** How many keys it has in its store, there or gone, for everybody it acted for. */
@@ -91,6 +93,7 @@ export function openLifecycleServices(parts: ServiceParts, kv: KvStore): Lifecyc
         .catch((error: unknown) => onFault(asFault(error)));
     },
     dropTraces,
+    dropTimers: (capsule) => cron.removeAll(capsule),
     forget: async (principal, capsule, purge) => {
       await dropTraces(principal, capsule, purge);
       await env.removeAll(principal, capsule);

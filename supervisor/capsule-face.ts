@@ -19,7 +19,7 @@ export interface CapsuleFaceParts {
   /** Names of the capsules that came with the system, also of those that do not start. */
   readonly shipped: readonly string[];
   readonly lifecycle: LifecycleRunner;
-  readonly kept: Pick<LifecycleServices, 'forget' | 'dropTraces' | 'countStored'>;
+  readonly kept: Pick<LifecycleServices, 'forget' | 'dropTraces' | 'dropTimers' | 'countStored'>;
   readonly publishKernel: (topic: string, payload: unknown, actor: Actor) => void;
 }
 

@@ -39,6 +39,8 @@ export interface KeptData {
   forget(principal: string, capsule: string, purge: boolean): Promise<void>;
   /** As `forget`, without the settings: they are the operator's and not the work of a hook. */
   dropTraces(principal: string, capsule: string, purge: boolean): Promise<void>;
+  /** Only the timers: what calls a capsule of this name with a payload of before. */
+  dropTimers(capsule: string): Promise<void>;
   /** How many keys its store has, for everybody it acted for. */
   countStored(capsule: string): Promise<number>;
 }
@@ -240,6 +242,8 @@ export class Installer {
     const change = await RecordChange.begin(store.place, principal, plan.name);
     let started = false;
     try {
+      // A removal drops them; an older version did so for one person only, and this one would be called with what is left.
+      if (change.isFirst) await kept.dropTimers(plan.name);
       await store.installCapsule({
         principal,
         manifestText: offer.manifest,
