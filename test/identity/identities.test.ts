@@ -138,3 +138,16 @@ test('people per principal are bounded, each principal for itself', async (t) =>
   await t.rejects(identities.createUser('default', 'one more'), { code: 'quota_exceeded' });
   t.ok(await identities.createUser('bob', 'one more'));
 });
+
+test('a name that was given very often, asked for once more, takes few questions', (t) => {
+  const taken = new Set(['bob', ...Array.from({ length: 20_000 }, (_, at) => `bob-${at + 2}`)]);
+  let asked = 0;
+  const principal = derivePrincipal('Bob', (name) => {
+    asked += 1;
+    return taken.has(name);
+  });
+  t.match(principal, /^bob-[0-9a-f]+$/);
+  t.notOk(taken.has(principal));
+  t.ok(asked <= 110, `${asked} names were looked up`);
+  t.end();
+});
