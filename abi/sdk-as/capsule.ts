@@ -1,5 +1,6 @@
+import { faultIn } from "./arguments";
 import { publish } from "./ipc";
-import { Json } from "./json";
+import { Json, Kind } from "./json";
 import { decodeText, encodeText, readInput, writeFailure, writeOutput } from "./memory";
 import { Request } from "./request";
 
@@ -75,7 +76,10 @@ export class Capsule {
 
   constructor(readonly description: string = "") {}
 
-  /** `schema`: JSON Schema of the arguments, an object; a text that is no JSON object aborts while the module loads. */
+  /**
+   * `schema`: JSON Schema of the arguments, an object; a text that is no JSON object aborts while the module loads. A call
+   * that lacks a required field, or has one of another type, is refused and never reaches the handler; bounds do.
+   */
   tool(name: string, description: string, mutable: bool, schema: string, handler: (call: ToolCall) => ToolAnswer): Capsule {
     const parsed = Json.parse(schema);
     if (parsed === null || parsed.text("type") != "object") throw new Error("tool " + name + ": the schema is no object schema");
@@ -156,7 +160,10 @@ function runTool(tool: Tool, request: Request): i32 {
   const callId = payload.text("call_id");
   if (callId.length == 0) return fail("payload.call_id: missing");
   const given = payload.get("arguments");
-  const answer = tool.handler(new ToolCall(callId, given === null ? Json.object() : given));
+  const args = given === null || given.kind == Kind.Null ? Json.object() : given;
+  const wrong = faultIn(args, tool.schema);
+  const answer =
+    wrong.length > 0 ? ToolAnswer.refuse("invalid_argument: " + wrong) : tool.handler(new ToolCall(callId, args));
   const result = Json.object()
     .setText("call_id", callId)
     .setText("content", answer.content)
