@@ -1,4 +1,4 @@
-import yargs, { type Argv } from 'yargs';
+import yargs, { type Argv, type Options } from 'yargs';
 import { asFault, EXIT, exitCodeOf, Fault } from '../abi/errno.js';
 import { COMMAND_TABLE, type CommandRow, EXAMPLES } from './command-table.js';
 import { CommandArguments, type CommandContext } from './context.js';
@@ -63,34 +63,75 @@ function explainMisuse(message: string | null, argv: readonly string[]): string 
   if (unknown !== undefined) {
     const words = unknown.split(', ').map((word) => {
       if (argv.includes(word)) return `unknown command or argument ${JSON.stringify(word)}`;
-      return `unknown option ${word.length === 1 ? '-' : '--'}${word}`;
+      return `unknown option ${dashed(word)}`;
     });
     return words.join(', ');
   }
-  if (message?.startsWith('Not enough non-option arguments') === true) return 'an argument is missing';
+  const got = /^Not enough non-option arguments: got (\d+)/.exec(message ?? '')?.[1];
+  if (got !== undefined) return `${missingArgument(argv, Number(got))} is missing`;
+  const valueless = /^Not enough arguments following: (.+)$/.exec(message ?? '')?.[1];
+  if (valueless !== undefined) return `${dashed(valueless)} needs a value`;
   return message ?? 'wrong use';
+}
+
+function dashed(option: string): string {
+  return `${option.length === 1 ? '-' : '--'}${option}`;
+}
+
+/** The argument that comes after so many, as the help writes it. */
+function missingArgument(argv: readonly string[], got: number): string {
+  const { row } = findCommand(argv);
+  const syntax = typeof row?.syntax === 'string' ? row.syntax : (row?.syntax[0] ?? '');
+  return syntax.match(/<[^>]+>/g)?.[got] ?? 'an argument';
+}
+
+/** What the parser takes without a word: an option that wants a value and got an empty one, and a yes or no that got another word. */
+function checkValues(argv: readonly string[], { row, values }: Chosen): void {
+  const options: Readonly<Record<string, Options>> = { ...GLOBAL_OPTIONS, ...row?.options };
+  for (const [name, { type, requiresArg }] of Object.entries(options)) {
+    if (type === 'string' && requiresArg === true && values[name] === '')
+      throw new Fault('invalid_argument', `--${name} must not be empty`, { field: name });
+  }
+  const end = argv.indexOf('--');
+  for (const word of end < 0 ? argv : argv.slice(0, end)) {
+    const [, typed = '', value = ''] = /^--?([a-z][a-z-]*)=(.*)$/s.exec(word) ?? [];
+    const name = Object.keys(options).find((one) => one === typed || options[one]?.alias === typed);
+    if (name === undefined || options[name]?.type !== 'boolean' || value === 'true' || value === 'false') continue;
+    throw new Fault('invalid_argument', `--${name} takes no value, not ${JSON.stringify(value)}`, { field: name });
+  }
 }
 
 /** The help that lists what could have been meant: that of the command whose name begins the line. */
 function helpLineFor(argv: readonly string[]): string {
+  return ['astrid', ...findCommand(argv).words, '--help'].join(' ');
+}
+
+/** The command whose name begins the line. */
+function findCommand(argv: readonly string[]): { readonly words: readonly string[]; readonly row: CommandRow | null } {
   const words: string[] = [];
+  let row: CommandRow | null = null;
   let rows: readonly CommandRow[] | undefined = COMMAND_TABLE;
   for (const word of argv) {
-    const row: CommandRow | undefined = rows?.find((one) => nameOf(one) === word);
-    if (row === undefined) break;
+    const next: CommandRow | undefined = rows?.find((one) => nameOf(one) === word);
+    if (next === undefined) break;
     words.push(word);
-    rows = row.children;
+    row = next;
+    rows = next.children;
   }
-  return ['astrid', ...words, '--help'].join(' ');
+  return { words, row };
 }
+
+const GLOBAL_OPTIONS: Readonly<Record<string, Options>> = {
+  home: { type: 'string', requiresArg: true, global: true, describe: 'the Astrid home' },
+  json: { type: 'boolean', global: true, describe: 'results as JSON' },
+  color: { type: 'boolean', default: true, global: true, describe: 'colours; --no-color turns them off' },
+};
 
 function makeParser(argv: readonly string[], version: string, chosen: Chosen): Argv {
   const parser = yargs()
     .scriptName('astrid')
     .usage('astrid <command>\nastrid -p TEXT\n\nRun an agent, and the tools it uses, without having to trust them.')
-    .option('home', { type: 'string', requiresArg: true, global: true, describe: 'the Astrid home' })
-    .option('json', { type: 'boolean', global: true, describe: 'results as JSON' })
-    .option('color', { type: 'boolean', default: true, global: true, describe: 'colours; --no-color turns them off' })
+    .options(GLOBAL_OPTIONS)
     .example(EXAMPLES.map(([line, text]): [string, string] => [`$ ${line}`, text]))
     .epilogue(epilogue())
     .locale('en')
@@ -124,6 +165,7 @@ async function choose(argv: readonly string[], version: string): Promise<Chosen>
   if (chosen.output === '' && !named) {
     throw new Fault('invalid_argument', 'name a command, or give a prompt with -p; see: astrid --help');
   }
+  if (chosen.output === '') checkValues(argv, chosen);
   return chosen;
 }
 

@@ -52,14 +52,14 @@ export class CommandArguments {
     return Array.isArray(value) ? value.map(String) : [];
   }
 
-  /** A whole number of at least `min`, or undefined when the option was not given. */
-  integer(name: string, min: number, max: number): number | undefined {
+  /** A whole number of at least `min`, or undefined when it was not given. `label` is its name on the command line. */
+  integer(name: string, min: number, max: number, label = `--${name}`): number | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const value = Number(text);
     if (!/^\d+$/.test(text) || value < min || value > max) {
       const found = JSON.stringify(text);
-      throw new Fault('invalid_argument', `--${name} must be a whole number from ${min} to ${max}, not ${found}`, {
+      throw new Fault('invalid_argument', `${label} must be a whole number from ${min} to ${max}, not ${found}`, {
         field: name,
       });
     }

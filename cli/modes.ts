@@ -13,10 +13,12 @@ function isMode(text: string): text is ApprovalMode {
   return Object.hasOwn(MODE_MEANINGS, text);
 }
 
-/** The mode that a command line or a slash command names. Fault `invalid_argument` that lists the modes. */
-export function readMode(text: string | undefined): ApprovalMode | undefined {
+/** The mode that a command line or a slash command names, `label` being how it is named there. Fault `invalid_argument` that lists the modes. */
+export function readMode(text: string | undefined, label = '--mode'): ApprovalMode | undefined {
   if (text === undefined) return undefined;
   if (isMode(text)) return text;
   const known = Object.keys(MODE_MEANINGS).join(', ');
-  throw new Fault('invalid_argument', `mode must be one of ${known}, not ${JSON.stringify(text)}`, { field: 'mode' });
+  throw new Fault('invalid_argument', `${label} must be one of ${known}, not ${JSON.stringify(text)}`, {
+    field: 'mode',
+  });
 }

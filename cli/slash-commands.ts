@@ -24,7 +24,7 @@ interface SlashRow {
 }
 
 async function showMode({ terminal, conversation }: SlashScope, words: readonly string[]): Promise<SlashResult> {
-  const wanted = readMode(words[0]);
+  const wanted = readMode(words[0], 'mode');
   if (wanted !== undefined) {
     const row = await conversation.setMode(wanted);
     terminal.line(`mode is now ${row.mode}: ${MODE_MEANINGS[row.mode] ?? ''}`);

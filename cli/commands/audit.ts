@@ -173,7 +173,7 @@ async function verifyProofFile(context: CommandContext, args: CommandArguments, 
 /** `astrid audit prove INDEX`: a C2SP proof file on standard output. */
 export const runAuditProve: CommandRun = (context, args) =>
   withAuditFiles(context, args, async (files) => {
-    const index = args.integer('index', 0, INDEX_MAX);
+    const index = args.integer('index', 0, INDEX_MAX, '<index>');
     if (index === undefined) throw new Fault('invalid_argument', 'index must be given', { field: 'index' });
     const key = await readPinnedKey(files.key);
     const proof = await proveEntry(await listSegments(files.directory), index, key);

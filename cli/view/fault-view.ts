@@ -13,7 +13,7 @@ const HINTS: Partial<Record<FaultCode, string>> = {
 
 /** Writes `astrid: message (code)` and, where there is one, a hint. Never a stack: that is for the log. */
 export function printFault(terminal: Terminal, fault: Fault): void {
-  const code = fault.code === 'invalid_argument' ? '' : ` (${fault.code})`;
+  const code = ` (${fault.code})`;
   // The message may quote a log and then has several lines; the code belongs to the first.
   const [first = '', ...rest] = fault.message.split('\n');
   terminal.line(paint('red', 'astrid: '), first, paint('dim', code));

@@ -16,19 +16,43 @@ test('wrong use, any kind, is one clear line on standard error and exit code 2',
     ['ps --frob', /unknown option --frob/],
     ['approvals frob', /unknown command or argument "frob"/],
     ['audit', /name one of: tail, verify, prove/],
-    ['kill', /an argument is missing/],
+    ['kill', /<target> is missing; see: astrid kill --help/],
+    ['audit prove', /<index> is missing/],
+    ['capsule new', /<name> is missing/],
+    ['capsule install --yes', /<source> is missing/],
+    ['capsule secret mail', /<key> is missing/],
+    ['approvals allow', /<id> is missing/],
+    ['build', /<dir> is missing/],
+    ['logs -n', /-n needs a value|--lines needs a value/],
+    ['diff --session', /--session needs a value/],
+    ['diff --session=', /--session must not be empty/],
+    ['-p hi --session=', /--session must not be empty/],
+    ['ps --json=foo', /--json takes no value, not "foo"/],
+    ['ps --color=foo', /--color takes no value/],
+    ['-p hi --yes=maybe', /--yes takes no value, not "maybe"/],
+    ['logs -f=on', /--follow takes no value, not "on"/],
+    ['approvals allow x --session=s1', /--session takes no value/],
+    ['capsule install x --secret-file a', /--secret-file: expected KEY=PATH/],
     ['', /name a command, or give a prompt/],
-    ['chat --mode reckless', /mode must be one of safe, guided, autonomous, yolo, not "reckless"/],
+    ['chat --mode reckless', /--mode must be one of safe, guided, autonomous, yolo, not "reckless"/],
     ['-p hi --timeout soon', /--timeout must be a whole number/],
     ['-p hi -p ho', /--prompt may be given once/],
-    ['audit prove minus', /--index must be a whole number/],
+    ['audit prove minus', /<index> must be a whole number/],
   ];
   for (const [line, expected] of cases) {
     const { exitCode, out, err } = await runCli(line === '' ? [] : line.split(' '), home);
     t.equal(exitCode, EXIT.usage, line);
     t.match(err, expected, line);
-    t.equal(err.trimEnd().split('\n').length, 1, `${line}: one line`);
+    t.match(err, /^astrid: .* \(invalid_argument\)\n$/, line);
     t.equal(out, '', line);
+    const json = await runCli(line === '' ? ['--json'] : [...line.split(' '), '--json'], home);
+    t.equal(json.exitCode, EXIT.usage, `${line} --json`);
+    // A prompt that was understood tells its errors as events.
+    t.match(
+      json.err === '' ? json.out : json.err,
+      /\(invalid_argument\)\n$|"code":"invalid_argument"/,
+      `${line} --json`,
+    );
   }
 });
 
