@@ -1,3 +1,4 @@
+import { asFault } from '../abi/errno.js';
 import { formatBytes } from './view/human.js';
 
 /** What the checks look at. Handed in, so that a test can be another machine. */
@@ -16,11 +17,12 @@ export interface Machine {
   readonly freeBytes: (path: string) => Promise<number | null>;
   /** Null: the home is fine, or is not there yet; else what is wrong with it. */
   readonly homeFault: () => Promise<string | null>;
+  /** Throws Fault when one may run and cannot be asked. */
   readonly supervisor: () => Promise<string>;
 }
 
-/** `missing`: something does not work without it. `limited`: it works with less. */
-export type CheckState = 'ok' | 'missing' | 'limited';
+/** `missing`: something does not work without it. `wrong`: it is there and cannot be used as it is. `limited`: it works with less. */
+export type CheckState = 'ok' | 'missing' | 'wrong' | 'limited';
 
 export interface CheckRow {
   readonly check: string;
@@ -44,6 +46,7 @@ const missing = (check: string, found: string, advice: string): CheckRow => ({
   found,
   advice,
 });
+const wrong = (check: string, found: string, advice: string): CheckRow => ({ check, state: 'wrong', found, advice });
 const limited = (check: string, found: string, advice: string): CheckRow => ({
   check,
   state: 'limited',
@@ -117,10 +120,10 @@ const checkOverlay: Check = async (machine) => {
 
 const checkHome: Check = async (machine) => {
   const fault = await machine.homeFault();
-  if (fault !== null) return missing('home', fault, 'or use another one: --home, ASTRID_HOME');
+  if (fault !== null) return wrong('home', fault, 'or use another one: --home, ASTRID_HOME');
   const socketBytes = Buffer.byteLength(`${machine.homePath}/run/system.sock`);
   if (socketBytes > SOCKET_PATH_BYTES_MAX) {
-    return missing('home', `${machine.homePath} is too long for a socket inside it`, 'use a shorter --home');
+    return wrong('home', `${machine.homePath} is too long for a socket inside it`, 'use a shorter --home');
   }
   return ok('home', machine.homePath);
 };
@@ -136,7 +139,14 @@ const checkSpace: Check = async (machine) => {
   );
 };
 
-const checkSupervisor: Check = async (machine) => ok('supervisor', await machine.supervisor());
+const checkSupervisor: Check = async (machine) => {
+  if ((await machine.homeFault()) !== null) return limited('supervisor', 'not asked: the home cannot be used', '');
+  try {
+    return ok('supervisor', await machine.supervisor());
+  } catch (error) {
+    return wrong('supervisor', asFault(error).message, 'see var/supervisor.log in the home');
+  }
+};
 
 const CHECKS: readonly Check[] = [
   checkNode,

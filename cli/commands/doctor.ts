@@ -10,7 +10,7 @@ import type { StyleName } from '../view/terminal.js';
 
 const PROGRAM_WAIT_MS = 5_000;
 
-const STATE_STYLE: Record<CheckState, StyleName> = { ok: 'green', missing: 'red', limited: 'yellow' };
+const STATE_STYLE: Record<CheckState, StyleName> = { ok: 'green', missing: 'red', wrong: 'red', limited: 'yellow' };
 
 const COLUMNS: readonly Column<CheckRow>[] = [
   { title: 'CHECK', cell: (row) => row.check },
@@ -60,7 +60,8 @@ async function describeSupervisor(context: CommandContext): Promise<string> {
     );
   } catch (error) {
     const fault = asFault(error);
-    return fault.code === 'not_running' ? 'not running' : fault.message;
+    if (fault.code === 'not_running') return 'not running';
+    throw fault;
   }
 }
 
@@ -82,10 +83,10 @@ function thisMachine(context: CommandContext): Machine {
   };
 }
 
-/** `astrid doctor`: what this machine gives; fails when something that is needed is missing. */
+/** `astrid doctor`: what this machine gives; fails when something that is needed is missing or wrong. */
 export const runDoctor: CommandRun = async (context) => {
   const rows = await examineMachine(thisMachine(context));
   if (context.json) context.io.out.json(rows);
   else printTable(context.io.out, COLUMNS, rows, '');
-  return rows.some((row) => row.state === 'missing') ? EXIT.failed : EXIT.ok;
+  return rows.some((row) => row.state === 'missing' || row.state === 'wrong') ? EXIT.failed : EXIT.ok;
 };

@@ -1,4 +1,6 @@
+import { chmod } from 'node:fs/promises';
 import { test } from 'tap';
+import { Fault } from '../../abi/errno.js';
 import { type CheckRow, examineMachine, type Machine } from '../../cli/doctor-checks.js';
 import { makeHome } from '../kit/fake-supervisor.js';
 import { runCli } from '../kit/run-cli.js';
@@ -78,11 +80,25 @@ test('doctor, cgroups and the kernel overlay, are a limitation and not a failure
 
 test('doctor, the home, open to others or too long for a socket, is told', async (t) => {
   t.match(await rowOf('home', machine({ homeFault: async () => 'it is open' })), {
-    state: 'missing',
+    state: 'wrong',
     found: 'it is open',
   });
-  t.match(await rowOf('home', machine({ homePath: `/${'x'.repeat(100)}` })), { state: 'missing', found: /too long/ });
+  t.match(await rowOf('home', machine({ homePath: `/${'x'.repeat(100)}` })), { state: 'wrong', found: /too long/ });
   t.match(await rowOf('disk space', machine({ freeBytes: async () => 1024 })), { state: 'limited', found: '1K free' });
+});
+
+test('doctor, a supervisor that cannot be asked, is not ok', async (t) => {
+  const mute = async () => {
+    throw new Fault('timed_out', 'the supervisor does not accept');
+  };
+  t.match(await rowOf('supervisor', machine({ supervisor: mute })), { state: 'wrong', found: /does not accept/ });
+  const home = await makeHome(t);
+  await chmod(home, 0o755);
+  const { exitCode, out } = await runCli(['doctor', '--json'], home);
+  t.equal(exitCode, 1);
+  const rows: CheckRow[] = JSON.parse(out);
+  const stateOf = (check: string) => rows.find((row) => row.check === check)?.state;
+  t.same([stateOf('home'), stateOf('supervisor')], ['wrong', 'limited']);
 });
 
 test('astrid doctor, on this machine, prints a row per check and the same as JSON', async (t) => {
