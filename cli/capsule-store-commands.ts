@@ -8,7 +8,7 @@ const LOCAL: Options = { type: 'boolean', describe: 'accept plain http from this
 const NAME: PositionalOptions = { type: 'string', describe: 'name of an installed capsule' };
 const SOURCE: PositionalOptions = {
   type: 'string',
-  describe: 'a directory, a .capsule file, its https URL, npm:NAME[@RANGE], git+https://…#REF',
+  describe: 'a directory, a .capsule file, its https URL, npm:NAME[@RANGE], git+https://…[#REF]',
 };
 
 /** Installing, upgrading, removing and looking at capsules. */

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { Fault } from '../../abi/errno.js';
+import { asFault, Fault } from '../../abi/errno.js';
 import { LIMITS } from '../../abi/limits.js';
 import { readBelow } from './held-file.js';
 import { type CapsulePackage, openPackage } from './package.js';
@@ -33,6 +33,8 @@ export function fetchFromNpm(
       cwd: directory,
       env: fetchEnvironment(env, ENVIRONMENT),
       outputBytesMax: OUTPUT_BYTES_MAX,
+    }).catch((thrown: unknown) => {
+      throw explain(wish, thrown);
     });
     const [tarball, second] = (await readdir(directory)).filter((name) => name.endsWith('.tgz'));
     if (tarball === undefined || second !== undefined) {
@@ -42,4 +44,12 @@ export function fetchFromNpm(
     }
     return openPackage(await readBelow(directory, tarball, LIMITS.archiveBytesMax));
   });
+}
+
+/** The two failures that are answers, in one line; npm says them in many. Its codes are the same in all of its versions. */
+function explain({ name, range }: NpmWish, thrown: unknown): unknown {
+  const code = /\bcode (E404|ETARGET)\b/.exec(asFault(thrown).message)?.[1];
+  if (code === undefined) return thrown;
+  const what = code === 'E404' ? `package ${name}` : `version of ${name} that fits ${range ?? 'its newest'}`;
+  return new Fault('not_found', `the npm registry has no ${what}`, { field: 'source', cause: thrown });
 }

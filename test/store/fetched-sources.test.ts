@@ -121,7 +121,12 @@ test('an npm source, from a registry, is fetched without running a script', asyn
   const read = async (text: string) => (await fetchCapsule(text, options(home))).wasm?.toString();
   t.equal(await read('npm:@acme/demo'), '2.0.0');
   t.equal(await read('npm:@acme/demo@^1.0'), '1.2.0');
-  t.equal(await codeOf(read('npm:@acme/nothing')), 'io_error');
+  for (const [source, message] of [
+    ['npm:@acme/nothing', 'the npm registry has no package @acme/nothing'],
+    ['npm:@acme/demo@^9.0', 'the npm registry has no version of @acme/demo that fits ^9.0'],
+  ] as const) {
+    t.match(await read(source).catch(asFault), { code: 'not_found', message });
+  }
   t.notOk(existsSync(marker), 'no script ran');
   t.same(leftovers(), []);
 });
