@@ -8,7 +8,6 @@ const HINTS: Partial<Record<FaultCode, string>> = {
   tier_unavailable: 'see what this machine lacks with: astrid doctor',
   audit_unavailable: 'see its state with: astrid status',
   plan_changed: 'something changed between showing and installing; run it again',
-  conflict: 'see what changed with: astrid diff',
 };
 
 /** Writes `astrid: message (code)` and, where there is one, a hint. Never a stack: that is for the log. */
