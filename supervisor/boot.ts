@@ -16,6 +16,7 @@ import { type CapsuleProblem, CapsuleStore } from './capsule/store.js';
 import { makeCapsuleFace } from './capsule-face.js';
 import { startTicks } from './clockwork.js';
 import { type Config, loadConfig } from './config.js';
+import { findUnknownNames } from './config-names.js';
 import { ControlListener } from './control/listener.js';
 import { makeControlHandlers } from './control/methods.js';
 import { Delivery } from './delivery.js';
@@ -277,6 +278,8 @@ async function bootSteps(options: BootOptions, steps: BootSteps): Promise<Kernel
     () => table.startAll(),
     () => table.stopAll(),
   );
+  for (const { key, names } of await findUnknownNames(config, capsules, PRINCIPAL))
+    options.logger.error({ key, names }, 'the configuration names capsules that are not installed');
   const all = [...problems, ...found];
   for (const { name, fault } of all) {
     logs.write(name, 'error', `does not start: ${fault.code}: ${fault.message}`);
