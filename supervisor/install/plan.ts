@@ -57,8 +57,9 @@ function listReasons(
       reasons.push(`it takes over ${countValues(takesOver)} that a removed capsule of this name stored`);
     return reasons;
   }
-  const gained = changes.filter(({ change }) => change === 'added').length;
-  if (gained > 0) reasons.push(`it gets ${gained} ${gained === 1 ? 'permission' : 'permissions'} that it did not have`);
+  const gained = changes.filter(({ change }) => change === 'added').map(({ what, entry }) => `${what} ${entry}`.trim());
+  const count = `${gained.length} ${gained.length === 1 ? 'permission' : 'permissions'}`;
+  if (gained.length > 0) reasons.push(`it gets ${count} that it did not have: ${gained.join(', ')}`);
   if (facts.source !== before.source) reasons.push('it comes from another source than before');
   if (kind === 'downgrade') reasons.push('it is older than what is installed');
   if (kind === 'reinstall' && (facts.hash !== before.hash || facts.manifestHash !== before.manifestHash)) {
