@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CAPSULE_METHODS } from './capsule-control.js';
+import { SESSION_ID, SESSION_ID_FORM } from './session-id.js';
 
 /**
  * The protocol between an uplink (the CLI) and the supervisor on `run/system.sock`: frames of `bus/frame.ts`.
@@ -11,7 +12,7 @@ import { CAPSULE_METHODS } from './capsule-control.js';
  */
 export const CONTROL_PROTOCOL = 1;
 
-const session = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'a session id of 1 to 64 letters, digits, - or _');
+const session = z.string().regex(SESSION_ID, SESSION_ID_FORM);
 const target = z.string().min(1).max(128);
 const none = z.strictObject({});
 

@@ -1,5 +1,6 @@
 import yargs, { type Argv, type Options } from 'yargs';
 import { asFault, EXIT, exitCodeOf, Fault } from '../abi/errno.js';
+import { SESSION_ID, SESSION_ID_FORM } from '../abi/session-id.js';
 import { COMMAND_TABLE, type CommandRow, EXAMPLES } from './command-table.js';
 import { CommandArguments, type CommandContext } from './context.js';
 import type { EnsureOptions } from './daemon.js';
@@ -91,6 +92,11 @@ function checkValues(argv: readonly string[], { row, values }: Chosen): void {
   for (const [name, { type, requiresArg }] of Object.entries(options)) {
     if (type === 'string' && requiresArg === true && values[name] === '')
       throw new Fault('invalid_argument', `--${name} must not be empty`, { field: name });
+  }
+  const { session } = values;
+  if (typeof session === 'string' && !SESSION_ID.test(session)) {
+    const message = `--session must be ${SESSION_ID_FORM}, not ${JSON.stringify(session)}`;
+    throw new Fault('invalid_argument', message, { field: 'session' });
   }
   const end = argv.indexOf('--');
   for (const word of end < 0 ? argv : argv.slice(0, end)) {

@@ -268,6 +268,18 @@ test('stop, a running supervisor, returns once it is gone', async (t) => {
   t.match(await runCli(['stop'], home), { exitCode: 0, out: /supervisor stopped/ });
 });
 
+test('a prompt, in a session of another workspace, is told without a hint that belongs to a commit', async (t) => {
+  const { home } = await startFake(t, {
+    'session.open': () => {
+      throw new Fault('conflict', 'session s1 belongs to the workspace /elsewhere');
+    },
+  });
+  t.match(await runCli(['-p', 'hi', '--session', 's1'], home), {
+    exitCode: 1,
+    err: 'astrid: session s1 belongs to the workspace /elsewhere (conflict)\n',
+  });
+});
+
 test('start, one runs already, says so without starting another', async (t) => {
   const { home } = await startFake(t, {}, { pid: 42 });
   const { out, exitCode } = await runCli(['start', '--json'], home, { start: { supervisorMain: '/does/not/exist' } });
