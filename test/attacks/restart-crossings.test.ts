@@ -43,6 +43,7 @@ function openTable(t: Test, hasRunLoop: boolean) {
       } as unknown as CapsuleManifest,
       hash: installed.version,
       generation: { generation: 3 },
+      meta: { source: null, installed_at: '2026-01-01T00:00:00Z' },
       report: { entryPoints: hasRunLoop ? ['run'] : [] },
     }),
   };

@@ -63,9 +63,11 @@ const answers = () => {
     one('D', 112, 4),
     one('E', 128, 7),
     one('F', 144, 7),
+    // Behind the one that denies: it is not asked.
+    one('H', 64, 8),
     '(i32.const 0)',
   ].join('\n');
-  const rows = [...'ABCDEFG'].map((action) => `[[interceptor]]\nevent = "conform.v1.ask"\naction = "${action}"\n`);
+  const rows = [...'ABDEFGCH'].map((action) => `[[interceptor]]\nevent = "conform.v1.ask"\naction = "${action}"\n`);
   return guest('answers', rows.join('\n'), { astrid_hook_trigger: body });
 };
 
@@ -149,7 +151,7 @@ test('old capsules serve their tools, commands and hooks to an agent of today', 
     t.same(
       numbers,
       [0, 1, 4],
-      'continue and final count, with or without a code; deny, null, nothing and no JSON do not',
+      'continue and final count, with or without a code; null, nothing and no JSON do not, and a deny ends it',
     );
   });
 
