@@ -98,12 +98,15 @@ export class Dispatcher {
     const resource = handler.resource(request);
     const action: CallAction = new CallAction(row, handler, request, context, args, resource);
     const call: OpenCall = { process, row, handler, request, context, resource, action };
-    if (row.audit === 'before') this.#admit(call);
     const decision = this.#parts.gate.decideSync(action);
+    if (row.audit === 'before' && decision?.verdict !== 'deny') this.#admit(call);
     return decision === null ? this.#decideThenRun(call) : this.#afterDecision(call, decision);
   }
 
-  /** Before anybody is asked: an answer of `once` is not used up by a call that is refused then. */
+  /**
+   * Before anybody is asked: an answer of `once` is not used up by a call that is refused then. Behind what the gate denies by itself: a
+   * capsule without leave is told that, and nothing of what else would be wrong.
+   */
   #admit(call: OpenCall): void {
     try {
       this.#entries.requireRoom(call.process);

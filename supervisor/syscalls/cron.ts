@@ -32,10 +32,7 @@ export function makeCronHandlers(timers: TimerService) {
       payload: payload ?? EMPTY,
     }),
     resource: ({ name, schedule: text }) => `cron:${name} ${text}`,
-    // A capsule without the capability is told so and no more, by the gate.
-    admit: (request, context) => {
-      if (context.manifest.capabilities.cron !== undefined) timers.admit(request, context);
-    },
+    admit: (request, context) => timers.admit(request, context),
     preview: async ({ schedule: text }) => timers.preview(text),
     run: async (request, context) => {
       const { capsule, actor } = context;

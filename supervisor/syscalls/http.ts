@@ -64,9 +64,7 @@ export function makeHttpHandlers(web: WebService) {
     decode: ([request]) => decodeHttpRequest(decodeJson(request, 'request')),
     resource: resourceOf,
     covers,
-    admit: (request, context) => {
-      if (covers(request, context)) web.admit(request);
-    },
+    admit: (request) => web.admit(request),
     preview: async (request) => previewOf(request),
     run: (request, context) =>
       waiting(context, `http ${request.target.hostname}`, async () =>

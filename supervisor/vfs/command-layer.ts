@@ -76,7 +76,7 @@ export class CommandLayer {
     const { ctimeNs: sinceNs } = await stat(join(this.dir, MARKER), { bigint: true });
     const layer = await openRoot(join(this.dir, 'upper'), 'command');
     try {
-      const merged = mergedPath === null ? null : await openRoot(mergedPath, 'command');
+      const merged = mergedPath === null ? null : await openIfThere(mergedPath);
       try {
         return await adoptLayer(this.#overlay, { layer, merged, sinceNs, denied: this.#denied });
       } finally {
@@ -129,6 +129,16 @@ async function measureLayer(dir: string): Promise<number> {
     return await measureTree(root, 0, { entries: 0 });
   } finally {
     root.close();
+  }
+}
+
+/** Null when whoever showed it has been killed since: a command that is stopped keeps what it wrote all the same. */
+async function openIfThere(path: string): Promise<HeldEntry | null> {
+  try {
+    return await openRoot(path, 'command');
+  } catch (error) {
+    if (error instanceof Fault && (error.code === 'not_found' || errnoOf(error.cause) === 'ESRCH')) return null;
+    throw error;
   }
 }
 

@@ -265,7 +265,7 @@ test('timers, more than 32, too soon, of a bad name or too often changed, are re
   await t.resolves(b.cron.cancel('default', 'c', 'x'));
 });
 
-test('a schedule that can never be, is refused before anybody is asked; whoever may set no timer hears nothing of it', (t) => {
+test('a schedule that can never be, is refused before anybody is asked', (t) => {
   const b = bench(t);
   const timers = {
     schedule: () => Promise.resolve(),
@@ -275,11 +275,10 @@ test('a schedule that can never be, is refused before anybody is asked; whoever 
       b.cron.admit({ ...request, principal: 'default', capsule: 'c' }),
   };
   const { astrid_cron_schedule: handler } = makeCronHandlers(timers);
-  const admit = (schedule: string, capabilities: object) => () =>
-    handler.admit?.({ name: 't', schedule, payload: Buffer.from('') }, { manifest: { capabilities } } as CallContext);
-  t.throws(admit('nonsense', { cron: true }), { code: 'invalid_argument', field: 'schedule' });
-  t.doesNotThrow(admit('@daily', { cron: true }));
-  t.doesNotThrow(admit('nonsense', {}));
+  const admit = (schedule: string) => () =>
+    handler.admit?.({ name: 't', schedule, payload: Buffer.from('') }, {} as CallContext);
+  t.throws(admit('nonsense'), { code: 'invalid_argument', field: 'schedule' });
+  t.doesNotThrow(admit('@daily'));
   t.end();
 });
 

@@ -37,6 +37,17 @@ test('a directory, deleted and made again by a command, does not bring its old e
   t.same(readdirSync(join(bench.workspace, 'd')).sort(), ['new', 'old', 'same']);
 });
 
+test('what a command wrote, and whose view was killed before it could be looked at, is kept', async (t) => {
+  const bench = await makeBench(t, { a: '1' });
+  const { layer } = await bench.files.openCommandPlace(ACTOR);
+  await layer.markStart();
+  writeFileSync(join(layer.dir, 'upper/new'), 'kept');
+  // There is no process 0: the place of one that is gone.
+  await layer.adopt('/proc/0/cwd');
+  await layer.remove();
+  t.same(await changesOf(bench), { new: 'added' });
+});
+
 test('files become directories and the other way round, as the command left them', { skip }, async (t) => {
   const bench = await makeBench(t, { a: '1', 'd/x': '2', 'd/y/z': '3' });
   await bench.sh('rm a; mkdir a; echo in > a/in; rm -r d; echo file > d');
