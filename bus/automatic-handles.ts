@@ -26,8 +26,9 @@ export class AutomaticHandles {
   }
 
   /**
-   * The chain with the handles that match in it, behind interceptors of equal priority: who can refuse comes first. Handles at its head
-   * get the message now, since nobody stands before them, and are not in the answer.
+   * The chain with the handles that match in it, behind all of a lower number and behind those of the same that must not be skipped: a
+   * guard. Other interceptors of the same number do not hold a run loop up, one may even wait for what it says. Handles at the head of
+   * the chain get the message now, since nobody stands before them, and are not in the answer.
    */
   join(
     chain: Matched[],
@@ -37,8 +38,10 @@ export class AutomaticHandles {
   ): Matched[] {
     const found = this.#index.match(topic);
     if (found.length === 0) return chain;
-    const steps = found.map((to) => this.#step(to, message, push));
-    const joined = orderChain([...chain, ...steps]);
+    const joined = [...chain];
+    for (const step of orderChain(found.map((to) => this.#step(to, message, push)))) {
+      joined.splice(joined.findLastIndex((other) => standsBefore(other, step)) + 1, 0, step);
+    }
     const firstCalled = joined.findIndex(({ hand }) => hand === undefined);
     const atOnce = firstCalled < 0 ? joined : joined.slice(0, firstCalled);
     for (const { hand } of atOnce) hand?.(null);
@@ -53,4 +56,9 @@ export class AutomaticHandles {
     };
     return { endpoint: to.endpoint, event, action, priority, fail: 'open', hand };
   }
+}
+
+function standsBefore(other: Matched, handle: Matched): boolean {
+  if (other.priority !== handle.priority) return other.priority < handle.priority;
+  return other.hand !== undefined || other.fail === 'closed';
 }

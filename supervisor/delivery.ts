@@ -45,6 +45,10 @@ export class Delivery {
     const payload = new RequestPayload(Buffer.from(JSON.stringify(interceptorView(message.payload)) ?? 'null'));
     const errand = new Errand(message);
     if (matches.length > 1 || first.hand !== undefined) {
+      const busy = this.#onlyCalled(matches);
+      // Run loops that listen take no part in the backpressure of the one that is called.
+      if (busy?.queue.isFull)
+        return this.#waitForRoom(busy).then(() => void this.#deliverChain(errand, matches, payload));
       void this.#deliverChain(errand, matches, payload);
       return errand.whenParked();
     }
@@ -90,26 +94,46 @@ export class Delivery {
   }
 
   /** Asks for room first: a capsule that takes nothing is not worth a request of five times the payload. */
-  async #submit(process: CapsuleProcess, errand: Errand, make: () => Invocation): Promise<InvocationOutcome> {
+  #submit(process: CapsuleProcess, errand: Errand, make: () => Invocation): Promise<InvocationOutcome> {
     const { refusal } = process;
-    const taken = refusal === null ? process.submit(make()) : failedWith(refusal);
+    const taken = refusal === null ? process.submit(make()) : Promise.resolve(failedWith(refusal));
     if (refusal === null) errand.park();
+    // Not awaited here: what `make` holds beside the request would live as long as the call waits.
+    return this.#reported(process, errand, taken);
+  }
+
+  async #reported(
+    process: CapsuleProcess,
+    errand: Errand,
+    taken: Promise<InvocationOutcome>,
+  ): Promise<InvocationOutcome> {
     const outcome = await taken;
     this.#report(process, errand, outcome);
     return outcome;
   }
 
+  /** The one capsule that is called by a chain, or undefined when there are several. */
+  #onlyCalled(matches: readonly Matched[]): CapsuleProcess | undefined {
+    const [called, ...more] = matches.filter(({ hand }) => hand === undefined);
+    return called === undefined || more.length > 0 ? undefined : this.#parts.processOf(called.endpoint);
+  }
+
   async #sendWhenRoom(process: CapsuleProcess, send: () => void, errand: Errand): Promise<void> {
-    const deadline = performance.now() + SPACE_WAIT_MS;
-    while (process.queue.isFull) {
-      const leftMs = deadline - performance.now();
-      if (leftMs <= 0 || !(await process.queue.waitForSpace(leftMs))) {
-        const full = `${LIMITS.invocationQueueMax} are waiting already`;
-        this.#report(process, errand, failedWith(new Fault('rate_limited', full)));
-        return;
-      }
+    if (await this.#waitForRoom(process)) {
+      send();
+      return;
     }
-    send();
+    const full = `${LIMITS.invocationQueueMax} are waiting already`;
+    this.#report(process, errand, failedWith(new Fault('rate_limited', full)));
+  }
+
+  async #waitForRoom({ queue }: CapsuleProcess): Promise<boolean> {
+    const deadline = performance.now() + SPACE_WAIT_MS;
+    while (queue.isFull) {
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0 || !(await queue.waitForSpace(leftMs))) return false;
+    }
+    return true;
   }
 
   /** Each step has a turn of the loop: a chain has hundreds of them, and some end at once. */
@@ -203,13 +227,18 @@ export class Delivery {
     const failure = {
       topic: message.topic,
       capsule_id: process.name,
-      code: fault.code,
+      code: announcedCode(fault, process),
       reason: fault.message,
       payload: interceptorView(message.payload),
     };
     const bytes = message.payloadBytes + Buffer.byteLength(JSON.stringify({ ...failure, payload: null }));
     this.#parts.publishKernel('astrid.v1.delivery.failed', failure, message.actor, bytes);
   }
+}
+
+/** `cancelled` tells that nobody will take it up. One that was ended and comes back is asked again, as after a crash. */
+function announcedCode({ code }: Fault, { state }: CapsuleProcess): Fault['code'] {
+  return code === 'cancelled' && state !== 'stopping' && state !== 'stopped' ? 'crashed' : code;
 }
 
 const failedWith = (fault: Fault): InvocationOutcome => ({ kind: 'failed', fault });

@@ -109,7 +109,6 @@ export class Dispatcher {
    */
   #admit(call: OpenCall): void {
     try {
-      this.#entries.requireRoom(call.process);
       call.handler.admit?.(call.request, call.context);
     } catch (error) {
       this.#record(call, denied('system', asFault(error), null).authorization, 'denied');
@@ -153,12 +152,21 @@ export class Dispatcher {
 
   /** Each place that is read from has an entry of its own: who reads from very many is slowed down, so that this stays bounded. */
   async #runAfterWait(call: OpenCall, authorization: Authorization, waitMs: number): Promise<Buffer> {
-    const { context } = call;
-    context.setWaiting('audit log');
-    await delay(waitMs);
-    context.setWaiting('');
-    if (context.cancel.aborted) throw new Fault('cancelled', 'the capsule is being stopped');
+    await this.#waitForLog(call, waitMs);
     return this.#recordThenRun(call, authorization);
+  }
+
+  /** The kernel makes it wait, so the invocation's clock stands still. */
+  async #waitForLog({ context }: OpenCall, waitMs: number): Promise<void> {
+    context.setWaiting('audit log');
+    context.pauseClock();
+    try {
+      await delay(waitMs);
+    } finally {
+      context.resumeClock();
+      context.setWaiting('');
+    }
+    if (context.cancel.aborted) throw new Fault('cancelled', 'the capsule is being stopped');
   }
 
   /** What was accepted and then failed, or was refused on the way, is recorded as that. */
@@ -181,6 +189,8 @@ export class Dispatcher {
 
   /** The entry is acknowledged before the effect; if it cannot be written, there is no effect. */
   async #runAfterAppend(call: OpenCall, authorization: Authorization): Promise<Buffer> {
+    const waitMs = this.#entries.waitMs(call.process);
+    if (waitMs > 0) await this.#waitForLog(call, waitMs);
     await this.#append(call, authorization);
     return this.#runRecorded(call, authorization, () => {
       // What it would change is kept under its name, which may be another capsule's by now.

@@ -1,4 +1,3 @@
-import { Fault } from '../abi/errno.js';
 import { LIMITS } from '../abi/limits.js';
 
 interface Bucket {
@@ -20,14 +19,10 @@ export class EntryRate {
     this.#now = now;
   }
 
-  /** Takes nothing. @throws Fault `rate_limited` */
-  requireRoom(owner: object): void {
-    if (this.#fill(owner).left >= 1) return;
-    const most = LIMITS.auditEntriesPerSecondMax;
-    throw new Fault(
-      'rate_limited',
-      `more than ${most} actions a second that are logged one by one; wait and try again`,
-    );
+  /** How long the next entry has to wait; 0 when there is room. Takes nothing. */
+  waitMs(owner: object): number {
+    const { left } = this.#fill(owner);
+    return left >= 1 ? 0 : Math.ceil(((1 - left) * 1000) / LIMITS.auditEntriesPerSecondMax);
   }
 
   take(owner: object): void {

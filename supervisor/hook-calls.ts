@@ -79,6 +79,8 @@ export class HookCalls {
   }
 
   async #ask(match: Matched, { topic, payload, context, room }: Question): Promise<HookAnswer> {
+    // Nobody waits for the answers any more, and what is asked may act.
+    if (context.cancel.aborted) throw new Fault('cancelled', 'the capsule that asked has ended');
     const process = this.#parts.processOf(match.endpoint);
     if (process?.name === context.capsule) return NO_ANSWER;
     // What must not be skipped denies when it is not there, as in the chain of a message.

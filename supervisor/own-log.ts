@@ -1,4 +1,4 @@
-import { copyFileSync, fstatSync, ftruncateSync, rmSync, statSync, writeSync } from 'node:fs';
+import { copyFileSync, fstatSync, ftruncateSync, rmSync, type Stats, statSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { LIMITS } from '../abi/limits.js';
 
@@ -91,10 +91,16 @@ export class OwnLog {
   #writeFile(line: string): boolean {
     try {
       const file = fstatSync(this.#fd);
-      const isFull = file.isFile() && file.size >= LIMITS.ownLogBytesMax;
-      if (isFull && !this.#keepAside(file.dev, file.ino)) return false;
+      if (!file.isFile()) {
+        writeSync(this.#fd, line);
+        return true;
+      }
+      // A file that somebody else sent our output to is theirs to bound: to stop there would be a log without an end.
+      const isFull = file.size >= LIMITS.ownLogBytesMax && this.#isOurs(file);
+      const isCut = isFull && this.#keepAside();
+      if (isFull && !isCut && !line.startsWith(FATAL)) return false;
       // At the end by number: a file that was not opened to append would else go on behind what was cut off.
-      writeSync(this.#fd, line, file.isFile() ? (isFull ? 0 : file.size) : null);
+      writeSync(this.#fd, line, isCut ? 0 : file.size);
       return true;
     } catch {
       // There is nowhere else to say it.
@@ -102,16 +108,19 @@ export class OwnLog {
     }
   }
 
+  #isOurs({ dev, ino }: Stats): boolean {
+    const ours = statSync(this.#path, { throwIfNoEntry: false });
+    return ours?.dev === dev && ours.ino === ino;
+  }
+
   /**
    * Copies the file and cuts it, where a rename would be less work: standard error goes to the same file, and so does whatever the
    * runtime says when it dies. Once in a window, since a flood would else copy all the time. False: there is no room yet.
    */
-  #keepAside(dev: number, ino: number): boolean {
+  #keepAside(): boolean {
     if (!this.#mayKeepAside) return false;
     this.#mayKeepAside = false;
     try {
-      const ours = statSync(this.#path);
-      if (ours.dev !== dev || ours.ino !== ino) return false;
       const aside = `${this.#path}.1`;
       rmSync(aside, { force: true });
       copyFileSync(this.#path, aside);

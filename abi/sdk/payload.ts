@@ -51,7 +51,7 @@ export interface ToolExecuteResult {
 export interface DeliveryFailed {
   readonly topic: string;
   readonly capsule_id: string;
-  /** From the list of host errors: `cancelled` and `not_ready` mean that nobody took the message up. */
+  /** From the list of host errors: `cancelled` and `not_ready` mean that nobody takes the message up, and nobody will. */
   readonly code: string;
   readonly reason: string;
   readonly payload?: unknown;

@@ -41,6 +41,21 @@ test('a message to a chain, the failures of one capsule are announced once', asy
   t.equal(b.waiting('ear', ear).length, 1);
 });
 
+test('a capsule that an operator ends while it has a message, is announced as crashed if it comes back, and as cancelled if not', async (t) => {
+  for (const [state, code] of [
+    ['backoff', 'crashed'],
+    ['stopped', 'cancelled'],
+  ] as const) {
+    const ended = { interceptors: many('e.v1.x', 1), state, answer: () => new Fault('cancelled', 'killed') };
+    const b = busWith({ pub: say, ended });
+    b.router.addEndpoint({ id: 'ear', sourceId: 'e', publish: [], subscribe: [] });
+    const ear = b.router.subscribe('ear', 'astrid.v1.delivery.failed', { checkAcl: false });
+    b.publish('pub', 'e.v1.x', 'x');
+    await settled();
+    t.match(b.waiting('ear', ear), [{ payload: { data: { code } } }], state);
+  }
+});
+
 test('a publisher, waits while its message goes past full queues, and not while a capsule has it', async (t) => {
   const refusal = new Fault('rate_limited', 'full');
   const full = { interceptors: many('e.v1.x', 40), refusal };
@@ -166,6 +181,33 @@ test('a guard that denies, a run loop behind it does not get the message, and on
   t.same(b.calls, ['guard.guard {"x":1}']);
   t.same(b.waiting('behind'), []);
   t.equal(b.waiting('observer', seen).length, 1);
+});
+
+test('interceptors of the same priority, hold a run loop up only when they must not be skipped', async (t) => {
+  const same = (fail: 'open' | 'closed') =>
+    guard({ interceptors: [{ event: 'e.v1.do', action: 'guard', priority: 100, fail }] });
+  const open = busWith({ pub: acts, behind: looping(100), other: same('open') });
+  open.publish('pub', 'e.v1.do', 1);
+  t.equal(open.waiting('behind').length, 1, 'at once: one of them may wait for what the run loop says');
+  const closed = busWith({ pub: acts, behind: looping(100), guard: same('closed') });
+  closed.publish('pub', 'e.v1.do', 1);
+  await settled();
+  t.same(closed.waiting('behind'), []);
+});
+
+test('a hook whose caller has ended, asks nobody any more', async (t) => {
+  const cancel = new AbortController();
+  const tool = { interceptors: [{ event: 'e.v1.do', action: 'run' }] };
+  const first = {
+    interceptors: [{ event: 'e.v1.do', action: 'end', priority: 1 }],
+    answer: () => {
+      cancel.abort();
+      return '"ended"';
+    },
+  };
+  const b = busWith({ pub: acts, first, tool });
+  await t.rejects(b.trigger('pub', 'e.v1.do', 1, cancel.signal), { code: 'cancelled' });
+  t.same(b.calls, ['first.end 1']);
 });
 
 test('a guard that is not there and must not be skipped, a run loop behind it does not get the message', async (t) => {

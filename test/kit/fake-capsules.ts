@@ -1,3 +1,4 @@
+import type { ProcessState } from '../../abi/control.js';
 import type { Fault } from '../../abi/errno.js';
 import type { Actor } from '../../bus/message.js';
 import { type InterceptorSpec, Router } from '../../bus/router.js';
@@ -15,11 +16,13 @@ export interface FakeCapsule {
   readonly loop?: boolean;
   /** Why it takes no invocation. */
   readonly refusal?: Fault;
+  readonly state?: ProcessState;
   /** What its handlers write: latin1 text, or how they fail. Absent: nothing. */
   readonly answer?: (action: string, payload: string) => string | Fault;
 }
 
-export const SPEAKER: Actor = { principal: 'default', attribution: 'verified', session: 's' };
+const NEVER = new AbortController().signal;
+const SPEAKER: Actor = { principal: 'default', attribution: 'verified', session: 's' };
 
 const decode = ({ input }: Invocation) => {
   const { name, arguments: bytes } = JSON.parse(input.toString()) as { name: string; arguments: number[] };
@@ -70,7 +73,14 @@ export function busWith(capsules: Readonly<Record<string, FakeCapsule>>) {
       limits: { wallMs: 1000 },
     };
     const process = {
-      ...{ name, endpoint: name, sourceId: `id of ${name}`, isReady: true, automaticHandles: 0 },
+      ...{
+        name,
+        endpoint: name,
+        sourceId: `id of ${name}`,
+        isReady: true,
+        automaticHandles: 0,
+        state: fake.state ?? 'ready',
+      },
       ...{ submit, refusal: fake.refusal ?? null, queue: { isFull: false }, patterns: new Map() },
       spec: { manifest, principal: 'default', hasRunLoop: fake.loop === true, adaptor: null },
     } as unknown as CapsuleProcess;
@@ -86,8 +96,8 @@ export function busWith(capsules: Readonly<Record<string, FakeCapsule>>) {
     submitted: () => submitted,
     publish: (from: string, topic: string, payload: unknown) =>
       bus.publish(from, topic, Buffer.from(JSON.stringify(payload)), { actor: SPEAKER } as CallContext),
-    trigger: (from: string, topic: string, payload: unknown) =>
-      bus.trigger(topic, payload, { endpoint: from, capsule: from, actor: SPEAKER } as CallContext),
+    trigger: (from: string, topic: string, payload: unknown, cancel: AbortSignal = NEVER) =>
+      bus.trigger(topic, payload, { endpoint: from, capsule: from, actor: SPEAKER, cancel } as CallContext),
     /** What a handle of a capsule has waiting. */
     waiting: (capsule: string, handle = 1) => router.poll(capsule, handle).messages,
   };
