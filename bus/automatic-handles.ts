@@ -36,6 +36,7 @@ export class AutomaticHandles {
     message: BusMessage,
     push: (to: Subscription, message: BusMessage) => void,
   ): Matched[] {
+    if (this.#specs.size === 0) return chain;
     const found = this.#index.match(topic);
     if (found.length === 0) return chain;
     const joined = [...chain];

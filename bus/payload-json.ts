@@ -66,9 +66,17 @@ export function weighPayload(value: unknown, bytes: number): number {
 
 function weighParts(value: unknown, depth: number): number {
   if (typeof value !== 'object' || value === null || depth > PAYLOAD_SHAPE.depthMax * 2) return 0;
-  const members = Object.values(value);
-  const perMember = Array.isArray(value) ? HEAP_BYTES.element : HEAP_BYTES.member;
-  return members.reduce<number>((sum, member) => sum + perMember + weighParts(member, depth + 1), HEAP_BYTES.container);
+  // Every message passes here: a walk that makes nothing.
+  let bytes: number = HEAP_BYTES.container;
+  if (Array.isArray(value)) {
+    bytes += value.length * HEAP_BYTES.element;
+    for (const member of value) bytes += weighParts(member, depth + 1);
+    return bytes;
+  }
+  for (const name in value) {
+    bytes += HEAP_BYTES.member + weighParts((value as Record<string, unknown>)[name], depth + 1);
+  }
+  return bytes;
 }
 
 /** The same bound on depth for a value that did not arrive as JSON text. */
